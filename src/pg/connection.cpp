@@ -1,0 +1,247 @@
+#include "pg/connection.h"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <charconv>
+
+#include "base/check.h"
+
+namespace domicile::pg {
+namespace {
+
+using OwnedResult = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+OwnedResult own(PGresult* result) { return OwnedResult(result, &PQclear); }
+
+std::string trimmed(const char* text) {
+  std::string out = text == nullptr ? "" : text;
+  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
+  return out;
+}
+
+Code code_of(std::string_view state) {
+  if (state.empty()) return Code::unavailable;
+  if (state == "42501") return Code::denied;
+  if (state == "57014") return Code::timeout;
+  if (state == "40001" || state == "40P01" || state == "55P03") return Code::conflict;
+  if (state.starts_with("28")) return Code::unauthenticated;
+  if (state.starts_with("23")) return Code::conflict;
+  if (state.starts_with("08") || state.starts_with("53") || state.starts_with("57P")) return Code::unavailable;
+  if (state.starts_with("42") || state.starts_with("22") || state.starts_with("3D")) return Code::invalid;
+  return Code::internal;
+}
+
+Error error_of(const PGresult* result, const PGconn* connection) {
+  const auto field = [&](int which) { return trimmed(PQresultErrorField(result, which)); };
+  std::string state = result == nullptr ? "" : field(PG_DIAG_SQLSTATE);
+  std::string message = result == nullptr ? "" : field(PG_DIAG_MESSAGE_PRIMARY);
+  if (message.empty()) message = trimmed(PQerrorMessage(connection));
+  if (result != nullptr) {
+    if (auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) message += " (" + detail + ")";
+    if (auto hint = field(PG_DIAG_MESSAGE_HINT); !hint.empty()) message += "; hint: " + hint;
+  }
+  const Code code = code_of(state);
+  return Error{code, std::move(message), std::move(state)};
+}
+
+bool succeeded(const PGresult* result) {
+  switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Rows::Rows(PGresult* result) : result_(result, &PQclear) {}
+int Rows::size() const { return PQntuples(result_.get()); }
+int Rows::columns() const { return PQnfields(result_.get()); }
+std::string_view Rows::column_name(int column) const { return PQfname(result_.get(), column); }
+bool Rows::null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
+
+std::string_view Rows::text(int row, int column) const {
+  CHECK(row < size() && column < columns());
+  return {PQgetvalue(result_.get(), row, column),
+          static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
+}
+
+std::int64_t Rows::integer(int row, int column) const {
+  const std::string_view value = text(row, column);
+  if (value.empty()) return 0;
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(value.begin(), value.end(), number);
+  CHECK(error == std::errc{} && end == value.end());
+  return number;
+}
+
+bool Rows::boolean(int row, int column) const { return text(row, column) == "t"; }
+
+std::int64_t Rows::affected() const {
+  const std::string_view value = PQcmdTuples(result_.get());
+  std::int64_t number = 0;
+  std::from_chars(value.begin(), value.end(), number);
+  return number;
+}
+
+void Connection::Closer::operator()(PGconn* connection) const { PQfinish(connection); }
+
+Connection::Connection(PGconn* connection)
+    : connection_(connection), notices_(std::make_unique<Notices>()) {
+  PQsetNoticeProcessor(
+      connection,
+      [](void* notices, const char* line) {
+        static_cast<Notices*>(notices)->lines.push_back(trimmed(line));
+      },
+      notices_.get());
+}
+
+Result<Connection> Connection::open(const std::string& dsn) {
+  // Defaults first, then the user's string: with expand_dbname a later keyword wins.
+  const char* keywords[] = {"application_name", "connect_timeout", "dbname", "client_encoding", nullptr};
+  const char* values[] = {"domicile", "5", dsn.c_str(), "UTF8", nullptr};
+  if (dsn.find('=') == std::string::npos && !dsn.starts_with("postgres://") &&
+      !dsn.starts_with("postgresql://")) {
+    return fail(Code::invalid, "the database address is not a connection string; write "
+                               "postgresql://user@host/database or host=... dbname=...");
+  }
+  Connection made(PQconnectdbParams(keywords, values, 1));
+  if (PQstatus(made.connection_.get()) != CONNECTION_OK) {
+    std::string message = trimmed(PQerrorMessage(made.connection_.get()));
+    // libpq gives no SQLSTATE for a failed start; authentication failures are told by their text.
+    const bool authentication = message.find("authentication failed") != std::string::npos ||
+                                message.find("no password supplied") != std::string::npos ||
+                                message.find("not permitted to log in") != std::string::npos;
+    return fail(authentication ? Code::unauthenticated : Code::unavailable,
+                fmt::format("cannot connect to the database at {}: {}", redact_dsn(dsn), message));
+  }
+  return made;
+}
+
+Error Connection::last_error(std::string_view doing) const {
+  return error_of(nullptr, connection_.get()).within(doing);
+}
+
+Result<Rows> Connection::query(const std::string& sql, std::span<const Param> params) {
+  std::vector<const char*> values;
+  values.reserve(params.size());
+  for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
+  auto result = own(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
+                                 values.data(), nullptr, nullptr, 0));
+  if (!succeeded(result.get())) return std::unexpected(error_of(result.get(), connection_.get()));
+  return Rows(result.release());
+}
+
+Result<void> Connection::script(const std::string& sql) {
+  auto result = own(PQexec(connection_.get(), sql.c_str()));
+  if (!succeeded(result.get())) {
+    Error error = error_of(result.get(), connection_.get());
+    if (const char* at = PQresultErrorField(result.get(), PG_DIAG_STATEMENT_POSITION); at != nullptr) {
+      error.message += fmt::format(" (at character {} of the script)", at);
+    }
+    return std::unexpected(std::move(error));
+  }
+  return {};
+}
+
+Result<void> Connection::transaction(const std::function<Result<void>()>& body, const std::string& begin) {
+  TRY(script(begin));
+  Result<void> done = body();
+  if (done) done = script("COMMIT");
+  if (!done && in_transaction()) (void)script("ROLLBACK");
+  return done;
+}
+
+Result<std::int64_t> Connection::copy_in(const std::string& sql,
+                                         const std::function<std::optional<std::string>()>& next_chunk) {
+  auto started = own(PQexec(connection_.get(), sql.c_str()));
+  if (PQresultStatus(started.get()) != PGRES_COPY_IN) {
+    return std::unexpected(error_of(started.get(), connection_.get()));
+  }
+  while (auto chunk = next_chunk()) {
+    if (PQputCopyData(connection_.get(), chunk->data(), static_cast<int>(chunk->size())) != 1) {
+      return std::unexpected(last_error("COPY"));
+    }
+  }
+  if (PQputCopyEnd(connection_.get(), nullptr) != 1) return std::unexpected(last_error("COPY"));
+  auto ended = own(PQgetResult(connection_.get()));
+  const bool ok = succeeded(ended.get());
+  Error error = ok ? Error{} : error_of(ended.get(), connection_.get());
+  while (auto* more = PQgetResult(connection_.get())) PQclear(more);
+  if (!ok) return std::unexpected(std::move(error));
+  return Rows(ended.release()).affected();
+}
+
+Result<void> Connection::copy_out(const std::string& sql, const std::function<void(std::string_view)>& row) {
+  auto started = own(PQexec(connection_.get(), sql.c_str()));
+  if (PQresultStatus(started.get()) != PGRES_COPY_OUT) {
+    return std::unexpected(error_of(started.get(), connection_.get()));
+  }
+  char* buffer = nullptr;
+  int length = 0;
+  while ((length = PQgetCopyData(connection_.get(), &buffer, 0)) > 0) {
+    row(std::string_view(buffer, static_cast<std::size_t>(length)));
+    PQfreemem(buffer);
+  }
+  auto ended = own(PQgetResult(connection_.get()));
+  const bool ok = length != -2 && succeeded(ended.get());
+  Error error = ok ? Error{} : error_of(ended.get(), connection_.get());
+  while (auto* more = PQgetResult(connection_.get())) PQclear(more);
+  if (!ok) return std::unexpected(std::move(error));
+  return {};
+}
+
+int Connection::server_version() const { return PQserverVersion(connection_.get()); }
+int Connection::backend_pid() const { return PQbackendPID(connection_.get()); }
+
+bool Connection::in_transaction() const {
+  const auto status = PQtransactionStatus(connection_.get());
+  return status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+}
+
+std::vector<std::string> Connection::take_notices() { return std::exchange(notices_->lines, {}); }
+
+std::string Connection::quote_identifier(std::string_view name) const { return pg::quote_identifier(name); }
+std::string Connection::quote_literal(std::string_view text) const { return pg::quote_literal(text); }
+
+std::string quote_identifier(std::string_view name) {
+  CHECK(name.find('\0') == std::string_view::npos);
+  std::string out = "\"";
+  for (char c : name) {
+    if (c == '"') out.push_back('"');
+    out.push_back(c);
+  }
+  return out + '"';
+}
+
+std::string quote_literal(std::string_view text) {
+  CHECK(text.find('\0') == std::string_view::npos);
+  std::string out = text.find('\\') == std::string_view::npos ? "'" : "E'";
+  for (char c : text) {
+    if (c == '\'' || c == '\\') out.push_back(c);
+    out.push_back(c);
+  }
+  return out + '\'';
+}
+
+std::string redact_dsn(const std::string& dsn) {
+  char* parse_error = nullptr;
+  std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(
+      PQconninfoParse(dsn.c_str(), &parse_error), &PQconninfoFree);
+  if (options == nullptr) {
+    PQfreemem(parse_error);
+    return "(unreadable address)";
+  }
+  std::string out;
+  for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
+    const std::string_view keyword = option->keyword;
+    if (option->val == nullptr || keyword == "password" || keyword == "sslpassword") continue;
+    if (!out.empty()) out.push_back(' ');
+    out += fmt::format("{}={}", keyword, option->val);
+  }
+  return out;
+}
+
+}  // namespace domicile::pg
