@@ -1,9 +1,9 @@
 #include "app/cli.h"
 
-#include <fmt/format.h>
-
 #include <cstdio>
 #include <exception>
+
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace domicile::app {
@@ -33,17 +33,20 @@ std::function<void()> Cli::run(std::function<Result<int>()> body) {
     } catch (const std::exception& error) {
       done = fail(Code::internal, fmt::format("unexpected: {}", error.what()));
     }
-    if (std::fflush(stdout) != 0) done = fail(Code::unavailable, "cannot write the result to standard output");
+    if (std::fflush(stdout) != 0)
+      done = fail(Code::unavailable, "cannot write the result to standard output");
     if (done) {
       exit_code = *done;
       return;
     }
     exit_code = exit_code_of(done.error().code);
     if (json) {
-      const nlohmann::json object = {{"error", {{"code", to_string(done.error().code)},
-                                                {"reason", done.error().reason},
-                                                {"message", done.error().message}}}};
-      fmt::print(stderr, "{}\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+      const nlohmann::json object = {{"error",
+                                      {{"code", to_string(done.error().code)},
+                                       {"reason", done.error().reason},
+                                       {"message", done.error().message}}}};
+      fmt::print(stderr, "{}\n",
+                 object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     } else {
       fmt::print(stderr, "domicile: {}\n", done.error().message);
     }

@@ -1,25 +1,28 @@
-// What every CLI verb shares. A verb is one file, cmd_<noun>.cpp, with one function declared here that
-// adds the noun and its verbs to the program. Results go to standard output (text, or JSON with
+// What every CLI verb shares. A verb is one file, cmd_<noun>.cpp, with one function declared here
+// that adds the noun and its verbs to the program. Results go to standard output (text, or JSON
+// with
 // --output json), progress and errors to standard error.
 //
-// Exit codes: 0 done; 1 the answer is no (a check failed, a request was refused); 2 bad input or usage;
-// 3 something needed is unavailable (database, registry, disk); 4 our own fault.
+// Exit codes: 0 done; 1 the answer is no (a check failed, a request was refused); 2 bad input or
+// usage; 3 something needed is unavailable (database, registry, disk); 4 our own fault.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
+
+#include <CLI/CLI.hpp>
 
 #include "base/result.h"
 
 namespace domicile::app {
 
 struct Cli {
-  bool json = false;  // --output json
+  bool json = false;   // --output json
   bool quiet = false;  // no progress
-  int exit_code = 0;  // set by the verb that ran
+  int exit_code = 0;   // set by the verb that ran
 
-  // Wraps a verb's body for CLI11: prints the error, sets the exit code. The body returns the exit code.
+  // Wraps a verb's body for CLI11: prints the error, sets the exit code. The body returns the exit
+  // code.
   std::function<void()> run(std::function<Result<int>()> body);
 };
 

@@ -1,7 +1,7 @@
 // The program: parses the command line and runs one verb.
-#include <fmt/format.h>
-
 #include <csignal>
+
+#include <fmt/format.h>
 
 #include "app/cli.h"
 

@@ -3,7 +3,6 @@
 
 namespace domicile::app {
 
-void add_verbs([[maybe_unused]] CLI::App& root, [[maybe_unused]] Cli& cli) {
-}
+void add_verbs([[maybe_unused]] CLI::App& root, [[maybe_unused]] Cli& cli) {}
 
 }  // namespace domicile::app

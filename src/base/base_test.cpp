@@ -1,8 +1,8 @@
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
 #include <filesystem>
 #include <fstream>
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/encoding.h"

@@ -11,7 +11,9 @@ WallTime SystemClock::now() const {
 
 SteadyTime SystemClock::steady() const { return std::chrono::steady_clock::now(); }
 
-WallTime FakeClock::now() const { return kFakeStart + std::chrono::milliseconds(passed_ms_.load()); }
+WallTime FakeClock::now() const {
+  return kFakeStart + std::chrono::milliseconds(passed_ms_.load());
+}
 
 SteadyTime FakeClock::steady() const {
   return SteadyTime(std::chrono::milliseconds(passed_ms_.load()));

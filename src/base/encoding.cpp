@@ -9,7 +9,8 @@ namespace {
 constexpr std::string_view kHex = "0123456789abcdef";
 constexpr std::string_view kStandard =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-constexpr std::string_view kUrl = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::string_view kUrl =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 constexpr std::array<std::int8_t, 256> inverse(std::string_view alphabet) {
   std::array<std::int8_t, 256> table{};
@@ -40,7 +41,8 @@ std::string encode64(std::string_view bytes, std::string_view alphabet) {
   return out;
 }
 
-std::optional<std::string> decode64(std::string_view text, const std::array<std::int8_t, 256>& table) {
+std::optional<std::string> decode64(std::string_view text,
+                                    const std::array<std::int8_t, 256>& table) {
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
   out.reserve(text.size() * 3 / 4);
@@ -98,6 +100,8 @@ std::optional<std::string> from_base64(std::string_view text) {
 
 std::string to_base64url(std::string_view bytes) { return encode64(bytes, kUrl); }
 
-std::optional<std::string> from_base64url(std::string_view text) { return decode64(text, kUrlInverse); }
+std::optional<std::string> from_base64url(std::string_view text) {
+  return decode64(text, kUrlInverse);
+}
 
 }  // namespace domicile

@@ -1,12 +1,12 @@
 #include "base/file.h"
 
+#include <cerrno>
+#include <system_error>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <system_error>
 
 namespace domicile {
 namespace {
@@ -33,10 +33,10 @@ class Descriptor {
 
 std::unexpected<Error> os_error(const std::filesystem::path& path, std::string_view doing) {
   const int saved = errno;
-  const Code code = saved == ENOENT                       ? Code::not_found
-                    : saved == EACCES || saved == EPERM   ? Code::denied
-                    : saved == ENOSPC || saved == EDQUOT  ? Code::unavailable
-                                                          : Code::internal;
+  const Code code = saved == ENOENT                      ? Code::not_found
+                    : saved == EACCES || saved == EPERM  ? Code::denied
+                    : saved == ENOSPC || saved == EDQUOT ? Code::unavailable
+                                                         : Code::internal;
   return fail(code, fmt::format("cannot {} {}: {}", doing, path.string(),
                                 std::generic_category().message(saved)));
 }
@@ -51,7 +51,8 @@ Result<std::string> read_all(int fd, const std::filesystem::path& path, std::siz
     if (n == 0) return content;
     content.append(buffer, static_cast<std::size_t>(n));
     if (content.size() > limit_bytes) {
-      return fail(Code::invalid, fmt::format("{} is larger than {} bytes", path.string(), limit_bytes));
+      return fail(Code::invalid,
+                  fmt::format("{} is larger than {} bytes", path.string(), limit_bytes));
     }
   }
 }
@@ -77,18 +78,20 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 Result<Secret> read_secret_file(const std::filesystem::path& path) {
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) return os_error(path, "open");
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return os_error(path, "inspect");
   if ((info.st_mode & 077) != 0) {
-    return fail(Code::invalid, fmt::format("{0} holds a secret but others may read it; run: chmod 600 {0}",
-                                           path.string()));
+    return fail(Code::invalid,
+                fmt::format("{0} holds a secret but others may read it; run: chmod 600 {0}",
+                            path.string()));
   }
   std::string content = TRY(read_all(fd.get(), path, 1u << 20));
   if (content.ends_with('\n')) content.pop_back();
   return Secret(std::move(content));
 }
 
-Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view content, unsigned mode) {
+Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view content,
+                               unsigned mode) {
   const std::filesystem::path temporary = path.string() + ".tmp";
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   {

@@ -1,5 +1,5 @@
-// The program's own log: one line an event on standard error, for operators. It is not the audit log:
-// decisions go to EventSink. Never pass a Secret, a token, a request body or a person's name.
+// The program's own log: one line an event on standard error, for operators. It is not the audit
+// log: decisions go to EventSink. Never pass a Secret, a token, a request body or a person's name.
 #pragma once
 
 #include <string>

@@ -1,9 +1,9 @@
 // Errors as values. A function that can fail returns Result<T>; the caller handles it or passes it
 // on with TRY(). Exceptions are for bugs and start-up only, and are caught at a thread's edge.
 //
-// An Error carries a code for the program, a stable `reason` for machines (problem+json reason, or a
-// SQLSTATE for database errors), and a message for the operator: place, cause and remedy. Clients of
-// a door never see the message, only the code's fixed text. Messages never hold secrets.
+// An Error carries a code for the program, a stable `reason` for machines (problem+json reason, or
+// a SQLSTATE for database errors), and a message for the operator: place, cause and remedy. Clients
+// of a door never see the message, only the code's fixed text. Messages never hold secrets.
 #pragma once
 
 #include <expected>
@@ -48,11 +48,11 @@ inline std::unexpected<Error> fail(Code code, std::string message, std::string r
 
 // The value of a Result, or return its error from the enclosing function.
 //   auto row = TRY(connection.query(...));
-#define TRY(expression)                                                           \
-  ({                                                                              \
-    auto&& try_result_ = (expression);                                            \
-    if (!try_result_) return std::unexpected(std::move(try_result_).error());     \
-    domicile::detail::take(std::move(try_result_));                               \
+#define TRY(expression)                                                       \
+  ({                                                                          \
+    auto&& try_result_ = (expression);                                        \
+    if (!try_result_) return std::unexpected(std::move(try_result_).error()); \
+    domicile::detail::take(std::move(try_result_));                           \
   })
 
 namespace domicile::detail {

@@ -1,6 +1,6 @@
-// A Secret holds key material or a password. It has no formatter and no stream operator, so it cannot
-// reach a log by accident; its bytes are wiped when it dies. reveal() is the one way in: search for it
-// to review every use.
+// A Secret holds key material or a password. It has no formatter and no stream operator, so it
+// cannot reach a log by accident; its bytes are wiped when it dies. reveal() is the one way in:
+// search for it to review every use.
 #pragma once
 
 #include <string>

@@ -7,9 +7,8 @@ namespace domicile::domain {
 Result<std::uint64_t> EventSink::record(Event event) {
   std::promise<Result<std::uint64_t>> promise;
   auto future = promise.get_future();
-  submit(std::move(event), [&promise](Result<std::uint64_t> result) {
-    promise.set_value(std::move(result));
-  });
+  submit(std::move(event),
+         [&promise](Result<std::uint64_t> result) { promise.set_value(std::move(result)); });
   return future.get();
 }
 

@@ -1,7 +1,7 @@
-// One decision or act worth evidence. Services build an Event and hand it to the EventSink; how it is
-// stored (a durable file now, the tamper-evident log later) and its OCSF form are the audit module's
-// affair. An Event holds no secret, no SQL parameter and no request body. A wrong-region event holds
-// only organization key, reason and request id: the home region records the person.
+// One decision or act worth evidence. Services build an Event and hand it to the EventSink; how it
+// is stored (a durable file now, the tamper-evident log later) and its OCSF form are the audit
+// module's affair. An Event holds no secret, no SQL parameter and no request body. A wrong-region
+// event holds only organization key, reason and request id: the home region records the person.
 #pragma once
 
 #include <cstdint>
@@ -17,19 +17,19 @@
 namespace domicile::domain {
 
 enum class EventKind {
-  sign_in,            // OCSF 3002
-  token_issued,       // 3003
-  request,            // 6003: activity from `action` (create, read, update, delete)
-  cross_region,       // 6003 denied and 2004
-  sql_session,        // 6005
-  sql_statement,      // 6005
-  grant_changed,      // 3005
+  sign_in,               // OCSF 3002
+  token_issued,          // 3003
+  request,               // 6003: activity from `action` (create, read, update, delete)
+  cross_region,          // 6003 denied and 2004
+  sql_session,           // 6005
+  sql_statement,         // 6005
+  grant_changed,         // 3005
   organization_changed,  // 3004
-  policy_changed,     // 3004
-  reference_applied,  // 6005
-  drift_repaired,     // 7001
-  finding,            // 2003
-  log_changed,        // 1008
+  policy_changed,        // 3004
+  reference_applied,     // 6005
+  drift_repaired,        // 7001
+  finding,               // 2003
+  log_changed,           // 1008
 };
 
 enum class Outcome { allowed, denied, failed };
@@ -41,17 +41,17 @@ struct Event {
   Outcome outcome = Outcome::denied;
   Activity activity = Activity::other;
   WallTime time{};
-  RegionId region;            // where it happened
-  OrgKey organization;        // empty: none is concerned
-  OrgKey acting_organization; // the actor's own, where it differs from `organization` (grants)
-  UserId actor;               // empty: unknown, or not recorded here
-  std::string actor_role;     // e.g. a database role for SQL events
-  std::string source_ip;      // without port
+  RegionId region;             // where it happened
+  OrgKey organization;         // empty: none is concerned
+  OrgKey acting_organization;  // the actor's own, where it differs from `organization` (grants)
+  UserId actor;                // empty: unknown, or not recorded here
+  std::string actor_role;      // e.g. a database role for SQL events
+  std::string source_ip;       // without port
   std::string request_id;
-  std::string operation;      // route name, SQL command, or noun.verb of an administrative act
-  std::string resource;       // what was acted on, without personal data
-  std::string reason;         // stable reason code; empty when allowed
-  std::string severity;       // empty: derived from kind and outcome; else OCSF caption in lower case
+  std::string operation;  // route name, SQL command, or noun.verb of an administrative act
+  std::string resource;   // what was acted on, without personal data
+  std::string reason;     // stable reason code; empty when allowed
+  std::string severity;   // empty: derived from kind and outcome; else OCSF caption in lower case
   Epoch epoch = 0;
   std::vector<std::pair<std::string, std::string>> details;  // further non-personal facts
 };

@@ -1,9 +1,9 @@
 #include "domain/names.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <fmt/format.h>
 
 namespace domicile::domain {
 namespace {
@@ -12,7 +12,8 @@ bool lower(char c) { return c >= 'a' && c <= 'z'; }
 bool upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool digit(char c) { return c >= '0' && c <= '9'; }
 bool org_key_char(char c) {
-  return lower(c) || upper(c) || digit(c) || c == '_' || c == '.' || c == ':' || c == '@' || c == '-';
+  return lower(c) || upper(c) || digit(c) || c == '_' || c == '.' || c == ':' || c == '@' ||
+         c == '-';
 }
 
 // What was wrong with the input, without echoing bytes that could forge a log line.
@@ -41,7 +42,8 @@ bool is_uuid(std::string_view text) {
   if (text.size() != 36) return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? text[i] != '-' : !(digit(text[i]) || (text[i] >= 'a' && text[i] <= 'f'))) return false;
+    if (dash ? text[i] != '-' : !(digit(text[i]) || (text[i] >= 'a' && text[i] <= 'f')))
+      return false;
   }
   return true;
 }
@@ -73,7 +75,8 @@ Result<OrgKey> parse_org_key(std::string_view text) {
 
 Result<OrgKey> parse_org_key(std::string_view text, KeyType type) {
   if (type == KeyType::bigint && !is_bigint(text)) {
-    return bad("bigint organization key", text, "a whole number in decimal, no sign or zeros in front");
+    return bad("bigint organization key", text,
+               "a whole number in decimal, no sign or zeros in front");
   }
   if (type == KeyType::uuid && !is_uuid(text)) {
     return bad("uuid organization key", text, "8-4-4-4-12 lower-case hexadecimal digits");
@@ -82,7 +85,8 @@ Result<OrgKey> parse_org_key(std::string_view text, KeyType type) {
 }
 
 Result<Slug> parse_slug(std::string_view text) {
-  if (!is_label(text)) return bad("slug", text, "1 to 63 of a-z 0-9 -, not starting or ending with -");
+  if (!is_label(text))
+    return bad("slug", text, "1 to 63 of a-z 0-9 -, not starting or ending with -");
   return Slug(text);
 }
 
@@ -97,8 +101,9 @@ Result<LocationId> parse_location_id(std::string_view text) {
 }
 
 Result<JurisdictionId> parse_jurisdiction_id(std::string_view text) {
-  const bool ok = text.size() >= 2 && text.size() <= 16 && upper(text.front()) &&
-                  std::ranges::all_of(text, [](char c) { return upper(c) || digit(c) || c == '-'; });
+  const bool ok =
+      text.size() >= 2 && text.size() <= 16 && upper(text.front()) &&
+      std::ranges::all_of(text, [](char c) { return upper(c) || digit(c) || c == '-'; });
   if (!ok) return bad("jurisdiction", text, "an upper-case code such as CA or EU");
   return JurisdictionId(text);
 }
@@ -119,9 +124,8 @@ Result<Permission> parse_permission(std::string_view text) {
 
 Result<RoleName> parse_role_name(std::string_view text) {
   const bool ok = !text.empty() && text.size() <= 63 && lower(text.front()) &&
-                  std::ranges::all_of(text, [](char c) {
-                    return lower(c) || digit(c) || c == '_' || c == '-';
-                  });
+                  std::ranges::all_of(
+                      text, [](char c) { return lower(c) || digit(c) || c == '_' || c == '-'; });
   if (!ok) return bad("role", text, "1 to 63 of a-z 0-9 _ -, starting with a letter");
   return RoleName(text);
 }

@@ -15,7 +15,8 @@ TEST(OrgKey, AcceptsOnlyTheCanonicalFormOfItsType) {
   EXPECT_FALSE(parse_org_key("0B9D3F5E-8A51-4AC5-9D8C-0C54B11E1F1A", KeyType::uuid));
   EXPECT_FALSE(parse_org_key("0b9d3f5e8a514ac59d8c0c54b11e1f1a", KeyType::uuid));
   EXPECT_TRUE(parse_org_key("acme.ca:1", KeyType::text));
-  for (const char* bad : {"a b", "a'b", "a|b", "a\nb", "é"}) EXPECT_FALSE(parse_org_key(bad)) << bad;
+  for (const char* bad : {"a b", "a'b", "a|b", "a\nb", "é"})
+    EXPECT_FALSE(parse_org_key(bad)) << bad;
 }
 
 TEST(Names, ErrorsNeverEchoControlCharacters) {

@@ -1,6 +1,6 @@
-// Where organizations live. A jurisdiction (Canada) holds locations; a region is a jurisdiction with a
-// primary location, and is where an organization's data is homed. Every change of a placement carries
-// a higher epoch: whoever holds an older epoch is refused. Values; no I/O.
+// Where organizations live. A jurisdiction (Canada) holds locations; a region is a jurisdiction
+// with a primary location, and is where an organization's data is homed. Every change of a
+// placement carries a higher epoch: whoever holds an older epoch is refused. Values; no I/O.
 #pragma once
 
 #include <optional>
@@ -31,8 +31,8 @@ struct Region {
   RegionId id;
   JurisdictionId jurisdiction;
   std::vector<LocationId> locations;  // the primary one first
-  std::string url;                    // base of the region's HTTP door, "https://ca.example.com", no slash at the end
-  bool master = false;                // masters the registry and the reference data
+  std::string url;  // base of the region's HTTP door, "https://ca.example.com", no slash at the end
+  bool master = false;  // masters the registry and the reference data
   friend bool operator==(const Region&, const Region&) = default;
 };
 
@@ -40,7 +40,8 @@ struct Organization {
   OrgKey key;
   Slug slug;
   Placement placement;
-  std::uint64_t revision = 0;  // registry revision that last changed it; strictly increasing over all organizations
+  std::uint64_t revision =
+      0;  // registry revision that last changed it; strictly increasing over all organizations
   friend bool operator==(const Organization&, const Organization&) = default;
 };
 

@@ -1,5 +1,5 @@
-// HTTP messages as values, for handlers that answer whole requests (issuer, registry, administration).
-// The doors' hot path never builds these: it works on the wire codec's views.
+// HTTP messages as values, for handlers that answer whole requests (issuer, registry,
+// administration). The doors' hot path never builds these: it works on the wire codec's views.
 #pragma once
 
 #include <functional>
@@ -39,7 +39,8 @@ using Handler = std::function<Response(const Request&)>;
 // application/json with no-store.
 Response json_response(int status, std::string body);
 // RFC 9457 problem+json: stable `reason`, fixed title for the status, request id.
-Response problem(int status, std::string_view reason, std::string_view detail, const Request& request);
+Response problem(int status, std::string_view reason, std::string_view detail,
+                 const Request& request);
 // Form and query decoding; nullopt on a malformed escape or a duplicate name.
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_form(std::string_view text);
 

@@ -1,9 +1,9 @@
 #include "pg/connection.h"
 
+#include <charconv>
+
 #include <fmt/format.h>
 #include <libpq-fe.h>
-
-#include <charconv>
 
 #include "base/check.h"
 
@@ -27,8 +27,10 @@ Code code_of(std::string_view state) {
   if (state == "40001" || state == "40P01" || state == "55P03") return Code::conflict;
   if (state.starts_with("28")) return Code::unauthenticated;
   if (state.starts_with("23")) return Code::conflict;
-  if (state.starts_with("08") || state.starts_with("53") || state.starts_with("57P")) return Code::unavailable;
-  if (state.starts_with("42") || state.starts_with("22") || state.starts_with("3D")) return Code::invalid;
+  if (state.starts_with("08") || state.starts_with("53") || state.starts_with("57P"))
+    return Code::unavailable;
+  if (state.starts_with("42") || state.starts_with("22") || state.starts_with("3D"))
+    return Code::invalid;
   return Code::internal;
 }
 
@@ -38,7 +40,8 @@ Error error_of(const PGresult* result, const PGconn* connection) {
   std::string message = result == nullptr ? "" : field(PG_DIAG_MESSAGE_PRIMARY);
   if (message.empty()) message = trimmed(PQerrorMessage(connection));
   if (result != nullptr) {
-    if (auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) message += " (" + detail + ")";
+    if (auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty())
+      message += " (" + detail + ")";
     if (auto hint = field(PG_DIAG_MESSAGE_HINT); !hint.empty()) message += "; hint: " + hint;
   }
   const Code code = code_of(state);
@@ -100,12 +103,14 @@ Connection::Connection(PGconn* connection)
 
 Result<Connection> Connection::open(const std::string& dsn) {
   // Defaults first, then the user's string: with expand_dbname a later keyword wins.
-  const char* keywords[] = {"application_name", "connect_timeout", "dbname", "client_encoding", nullptr};
+  const char* keywords[] = {"application_name", "connect_timeout", "dbname", "client_encoding",
+                            nullptr};
   const char* values[] = {"domicile", "5", dsn.c_str(), "UTF8", nullptr};
   if (dsn.find('=') == std::string::npos && !dsn.starts_with("postgres://") &&
       !dsn.starts_with("postgresql://")) {
-    return fail(Code::invalid, "the database address is not a connection string; write "
-                               "postgresql://user@host/database or host=... dbname=...");
+    return fail(Code::invalid,
+                "the database address is not a connection string; write "
+                "postgresql://user@host/database or host=... dbname=...");
   }
   Connection made(PQconnectdbParams(keywords, values, 1));
   if (PQstatus(made.connection_.get()) != CONNECTION_OK) {
@@ -128,8 +133,8 @@ Result<Rows> Connection::query(const std::string& sql, std::span<const Param> pa
   std::vector<const char*> values;
   values.reserve(params.size());
   for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
-  auto result = own(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                                 values.data(), nullptr, nullptr, 0));
+  auto result = own(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()),
+                                 nullptr, values.data(), nullptr, nullptr, 0));
   if (!succeeded(result.get())) return std::unexpected(error_of(result.get(), connection_.get()));
   return Rows(result.release());
 }
@@ -138,7 +143,8 @@ Result<void> Connection::script(const std::string& sql) {
   auto result = own(PQexec(connection_.get(), sql.c_str()));
   if (!succeeded(result.get())) {
     Error error = error_of(result.get(), connection_.get());
-    if (const char* at = PQresultErrorField(result.get(), PG_DIAG_STATEMENT_POSITION); at != nullptr) {
+    if (const char* at = PQresultErrorField(result.get(), PG_DIAG_STATEMENT_POSITION);
+        at != nullptr) {
       error.message += fmt::format(" (at character {} of the script)", at);
     }
     return std::unexpected(std::move(error));
@@ -146,7 +152,8 @@ Result<void> Connection::script(const std::string& sql) {
   return {};
 }
 
-Result<void> Connection::transaction(const std::function<Result<void>()>& body, const std::string& begin) {
+Result<void> Connection::transaction(const std::function<Result<void>()>& body,
+                                     const std::string& begin) {
   TRY(script(begin));
   Result<void> done = body();
   if (done) done = script("COMMIT");
@@ -154,8 +161,8 @@ Result<void> Connection::transaction(const std::function<Result<void>()>& body, 
   return done;
 }
 
-Result<std::int64_t> Connection::copy_in(const std::string& sql,
-                                         const std::function<std::optional<std::string>()>& next_chunk) {
+Result<std::int64_t> Connection::copy_in(
+    const std::string& sql, const std::function<std::optional<std::string>()>& next_chunk) {
   auto started = own(PQexec(connection_.get(), sql.c_str()));
   if (PQresultStatus(started.get()) != PGRES_COPY_IN) {
     return std::unexpected(error_of(started.get(), connection_.get()));
@@ -174,7 +181,8 @@ Result<std::int64_t> Connection::copy_in(const std::string& sql,
   return Rows(ended.release()).affected();
 }
 
-Result<void> Connection::copy_out(const std::string& sql, const std::function<void(std::string_view)>& row) {
+Result<void> Connection::copy_out(const std::string& sql,
+                                  const std::function<void(std::string_view)>& row) {
   auto started = own(PQexec(connection_.get(), sql.c_str()));
   if (PQresultStatus(started.get()) != PGRES_COPY_OUT) {
     return std::unexpected(error_of(started.get(), connection_.get()));
@@ -203,8 +211,12 @@ bool Connection::in_transaction() const {
 
 std::vector<std::string> Connection::take_notices() { return std::exchange(notices_->lines, {}); }
 
-std::string Connection::quote_identifier(std::string_view name) const { return pg::quote_identifier(name); }
-std::string Connection::quote_literal(std::string_view text) const { return pg::quote_literal(text); }
+std::string Connection::quote_identifier(std::string_view name) const {
+  return pg::quote_identifier(name);
+}
+std::string Connection::quote_literal(std::string_view text) const {
+  return pg::quote_literal(text);
+}
 
 std::string quote_identifier(std::string_view name) {
   CHECK(name.find('\0') == std::string_view::npos);

@@ -4,8 +4,9 @@
 //
 // Errors: Error::reason is the SQLSTATE (5 characters), or "" when the server was not reached
 // (Code::unavailable). The message holds the server's message, detail and hint, never the DSN's
-// password. 42501 maps to denied, 28xxx to unauthenticated, class 23 to conflict, 40001 and 40P01 and
-// 55P03 to conflict, 57014 to timeout, class 08, 53 and 57P to unavailable, class 42 and 22 to invalid.
+// password. 42501 maps to denied, 28xxx to unauthenticated, class 23 to conflict, 40001 and 40P01
+// and 55P03 to conflict, 57014 to timeout, class 08, 53 and 57P to unavailable, class 42 and 22 to
+// invalid.
 #pragma once
 
 #include <chrono>
@@ -34,10 +35,10 @@ class Rows {
   int columns() const;
   std::string_view column_name(int column) const;
   bool null(int row, int column) const;
-  std::string_view text(int row, int column) const;        // "" for NULL
-  std::int64_t integer(int row, int column) const;         // 0 for NULL; CHECKs that it is a number
-  bool boolean(int row, int column) const;                 // false for NULL
-  std::int64_t affected() const;                           // rows of INSERT, UPDATE, DELETE, COPY
+  std::string_view text(int row, int column) const;  // "" for NULL
+  std::int64_t integer(int row, int column) const;   // 0 for NULL; CHECKs that it is a number
+  bool boolean(int row, int column) const;           // false for NULL
+  std::int64_t affected() const;                     // rows of INSERT, UPDATE, DELETE, COPY
 
  private:
   std::shared_ptr<PGresult> result_;
@@ -45,8 +46,8 @@ class Rows {
 
 class Connection {
  public:
-  // `dsn` is a libpq connection string or URI. Sets application_name=domicile, client_encoding=UTF8,
-  // and a connect timeout of 5 s unless the DSN has its own.
+  // `dsn` is a libpq connection string or URI. Sets application_name=domicile,
+  // client_encoding=UTF8, and a connect timeout of 5 s unless the DSN has its own.
   static Result<Connection> open(const std::string& dsn);
 
   // One statement with parameters $1...
@@ -57,11 +58,15 @@ class Connection {
   // Several statements in one string, without parameters: migrations. Stops at the first error.
   Result<void> script(const std::string& sql);
 
-  // BEGIN, body, COMMIT; ROLLBACK when the body or COMMIT fails. `begin` may name an isolation level.
-  Result<void> transaction(const std::function<Result<void>()>& body, const std::string& begin = "BEGIN");
+  // BEGIN, body, COMMIT; ROLLBACK when the body or COMMIT fails. `begin` may name an isolation
+  // level.
+  Result<void> transaction(const std::function<Result<void>()>& body,
+                           const std::string& begin = "BEGIN");
 
-  // COPY table FROM STDIN (text or csv as `sql` says) with whole chunks; Code::conflict etc. as above.
-  Result<std::int64_t> copy_in(const std::string& sql, const std::function<std::optional<std::string>()>& next_chunk);
+  // COPY table FROM STDIN (text or csv as `sql` says) with whole chunks; Code::conflict etc. as
+  // above.
+  Result<std::int64_t> copy_in(const std::string& sql,
+                               const std::function<std::optional<std::string>()>& next_chunk);
   // COPY ... TO STDOUT: each row's bytes.
   Result<void> copy_out(const std::string& sql, const std::function<void(std::string_view)>& row);
 
@@ -75,8 +80,12 @@ class Connection {
   std::string quote_literal(std::string_view text) const;
 
  private:
-  struct Closer { void operator()(PGconn* connection) const; };
-  struct Notices { std::vector<std::string> lines; };
+  struct Closer {
+    void operator()(PGconn* connection) const;
+  };
+  struct Notices {
+    std::vector<std::string> lines;
+  };
   Connection(PGconn* connection);
   Error last_error(std::string_view doing) const;
   std::unique_ptr<PGconn, Closer> connection_;

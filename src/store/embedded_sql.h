@@ -1,4 +1,5 @@
-// The SQL files of sql/, compiled into the binary. `path` is relative to sql/: "region/0001_guard.sql".
+// The SQL files of sql/, compiled into the binary. `path` is relative to sql/:
+// "region/0001_guard.sql".
 #pragma once
 
 #include <span>
