@@ -48,11 +48,13 @@ inline std::unexpected<Error> fail(Code code, std::string message, std::string r
 
 // The value of a Result, or return its error from the enclosing function.
 //   auto row = TRY(connection.query(...));
-#define TRY(expression)                                                       \
-  ({                                                                          \
-    auto&& try_result_ = (expression);                                        \
-    if (!try_result_) return std::unexpected(std::move(try_result_).error()); \
-    domicile::detail::take(std::move(try_result_));                           \
+#define TRY(expression) DOMICILE_TRY_(expression, __COUNTER__)
+#define DOMICILE_TRY_(expression, unique) DOMICILE_TRY_AS_(expression, unique)
+#define DOMICILE_TRY_AS_(expression, unique)                                    \
+  ({                                                                            \
+    auto&& try_##unique = (expression);                                         \
+    if (!try_##unique) return std::unexpected(std::move(try_##unique).error()); \
+    domicile::detail::take(std::move(try_##unique));                            \
   })
 
 namespace domicile::detail {

@@ -1,0 +1,154 @@
+#include "app/node_config.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "app/toml_reader.h"
+#include "base/file.h"
+
+namespace domicile::app {
+namespace {
+
+std::optional<Endpoint> parse_endpoint(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  Endpoint endpoint{std::string(host), 0};
+  const auto [end, error] = std::from_chars(port.begin(), port.end(), endpoint.port);
+  if (error != std::errc{} || end != port.end() || host.empty()) return std::nullopt;
+  return endpoint;
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+class Loader {
+ public:
+  Loader(TomlReader& reader, const std::filesystem::path& folder)
+      : reader_(reader), folder_(folder) {}
+
+  NodeConfig load() {
+    node();
+    http();
+    stores();
+    doors();
+    return std::move(config_);
+  }
+
+ private:
+  std::filesystem::path path(std::string_view key, std::string_view remedy) {
+    const std::string text = reader_.required_text(key, remedy);
+    return text.empty() ? std::filesystem::path() : folder_ / text;
+  }
+  std::filesystem::path optional_path(std::string_view key) {
+    const auto text = reader_.text(key);
+    return text ? folder_ / *text : std::filesystem::path();
+  }
+  Endpoint endpoint(std::string_view key, std::string_view example) {
+    const std::string text =
+        reader_.required_text(key, fmt::format("write host:port, such as \"{}\"", example));
+    const auto parsed = parse_endpoint(text);
+    if (!text.empty() && !parsed) {
+      reader_.error(key, fmt::format("is not host:port; write it as \"{}\"", example));
+    }
+    return parsed.value_or(Endpoint{});
+  }
+  unsigned number(std::string_view key, unsigned otherwise, std::int64_t most) {
+    return static_cast<unsigned>(reader_.integer(key, 1, most).value_or(otherwise));
+  }
+  std::string base_url(std::string_view key, std::string_view remedy) {
+    const std::string text = reader_.required_text(key, remedy);
+    if (text.empty()) return text;
+    const bool secure = text.starts_with("https://");
+    const bool local = text.starts_with("http://127.0.0.1") || text.starts_with("http://localhost");
+    if ((!secure && !local) || text.ends_with('/')) {
+      reader_.error(key, "must be an https:// address without a slash at the end");
+    }
+    return text;
+  }
+
+  void node() {
+    const std::string region =
+        reader_.required_text("node.region", "name the region this node serves");
+    if (!region.empty()) {
+      const auto parsed = domain::parse_region_id(region);
+      if (parsed)
+        config_.region = *parsed;
+      else
+        reader_.error("node.region", parsed.error().message);
+    }
+    config_.state_directory =
+        path("node.state_directory", "a folder that only this node writes to");
+  }
+
+  void http() {
+    config_.listen = endpoint("http.listen", "127.0.0.1:8443");
+    config_.certificate = optional_path("http.certificate");
+    config_.key = optional_path("http.key");
+    if (config_.certificate.empty() != config_.key.empty()) {
+      reader_.error("http", "needs both certificate and key, or neither");
+    }
+    if (config_.certificate.empty() && !config_.listen.host.empty() &&
+        !is_loopback(config_.listen.host)) {
+      reader_.error("http.listen",
+                    "is not a loopback address: give http.certificate and http.key for TLS");
+    }
+    config_.loops = number("http.loops", 1, 256);
+    config_.worker_threads = number("http.worker_threads", 4, 256);
+  }
+
+  void stores() {
+    config_.database_dsn_file =
+        path("database.dsn_file", "a file (mode 0600) with the regional store's address");
+    config_.database_connections = number("database.connections", 4, 64);
+    const std::string source =
+        reader_.required_text("registry.source", "write \"postgresql\" or \"peer\"");
+    config_.peer_token_file =
+        path("registry.peer_token_file", "a file (mode 0600) with the token nodes share");
+    if (source == "peer") {
+      config_.registry_source = RegistrySource::peer;
+      config_.registry_url = base_url("registry.url", "the master region's door, https://...");
+      config_.registry_ca_file = optional_path("registry.ca_file");
+    } else if (source == "postgresql") {
+      config_.registry_dsn_file =
+          path("registry.dsn_file", "a file (mode 0600) with the registry's address");
+    } else if (!source.empty()) {
+      reader_.error("registry.source", "must be \"postgresql\" (master region) or \"peer\"");
+    }
+    config_.audit_directory = path("audit.directory", "a folder for the region's events");
+  }
+
+  void doors() {
+    config_.issuer_url = base_url("issuer.url", "the address that tokens name as their issuer");
+    config_.issuer_key_file =
+        path("issuer.key_file", "a file (mode 0600) with 32 random bytes in hex");
+    config_.roles_file = optional_path("issuer.roles");
+    config_.routes_file = path("gateway.routes", "the application's route file");
+    config_.upstream = endpoint("gateway.upstream", "127.0.0.1:9000");
+  }
+
+  TomlReader& reader_;
+  const std::filesystem::path& folder_;
+  NodeConfig config_;
+};
+
+}  // namespace
+
+Result<NodeConfig> parse_node_config(std::string_view text, const std::string& name,
+                                     const std::filesystem::path& folder) {
+  TomlReader reader = TRY(TomlReader::parse(text, name));
+  NodeConfig config = Loader(reader, folder).load();
+  TRY(reader.finish());
+  return config;
+}
+
+Result<NodeConfig> load_node_config(const std::filesystem::path& file) {
+  const std::string text = TRY(read_file(file, 1u << 20));
+  return parse_node_config(text, file.string(), file.parent_path());
+}
+
+}  // namespace domicile::app

@@ -1,0 +1,77 @@
+// A node's configuration: one TOML file, validated whole before anything starts. Every error of the
+// file is reported at once with its line and the remedy; unknown keys are errors. Secrets are named
+// by file (mode 0600), never written in it. Paths are relative to the file's folder.
+//
+//   [node]      region = "ca-central-1", state_directory = "state"   # snapshot, LSN mark: survives
+//   restarts [http]      listen = "127.0.0.1:8443", certificate = "door.pem", key = "door.key"   #
+//   both absent: plain HTTP
+//               worker_threads = 4, loops = 2
+//   [database]  dsn_file = "node.dsn"              # the regional store, as a member of
+//   domicile_node
+//               connections = 4
+//   [registry]  source = "postgresql" | "peer"
+//               dsn_file = "registry.dsn"          # postgresql: the master region
+//               url = "https://...", ca_file = "ca.pem"                # peer: the master region's
+//               door peer_token_file = "peer.token"     # peers prove themselves with it, both
+//               sides
+//   [issuer]    url = "https://ca.example.com", key_file = "issuer.key"   # 32 bytes hex: encrypts
+//   signing keys at rest
+//               roles = "roles.toml"  (optional)
+//   [gateway]   routes = "routes.toml", upstream = "127.0.0.1:9000"
+//   [audit]     directory = "audit"
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "domain/names.h"
+
+namespace domicile::app {
+
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+enum class RegistrySource { postgresql, peer };
+
+struct NodeConfig {
+  using Path = std::filesystem::path;
+
+  domain::RegionId region;
+  Path state_directory;
+
+  Endpoint listen;
+  Path certificate;  // empty: plain HTTP, allowed on loopback only
+  Path key;
+  unsigned loops = 1;
+  unsigned worker_threads = 4;
+
+  Path database_dsn_file;
+  unsigned database_connections = 4;
+
+  RegistrySource registry_source = RegistrySource::postgresql;
+  Path registry_dsn_file;
+  std::string registry_url;
+  Path registry_ca_file;
+  Path peer_token_file;
+
+  std::string issuer_url;
+  Path issuer_key_file;
+  Path roles_file;  // empty: built-in roles
+
+  Path routes_file;
+  Endpoint upstream;
+
+  Path audit_directory;
+};
+
+// `folder` resolves relative paths; `name` stands in front of every error.
+Result<NodeConfig> parse_node_config(std::string_view text, const std::string& name,
+                                     const std::filesystem::path& folder);
+Result<NodeConfig> load_node_config(const std::filesystem::path& file);
+
+}  // namespace domicile::app

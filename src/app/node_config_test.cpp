@@ -1,0 +1,83 @@
+#include "app/node_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace domicile::app {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr std::string_view kGood = R"(
+[node]
+region = "ca-central-1"
+state_directory = "state"
+[http]
+listen = "127.0.0.1:8443"
+certificate = "door.pem"
+key = "door.key"
+[database]
+dsn_file = "node.dsn"
+[registry]
+source = "postgresql"
+dsn_file = "registry.dsn"
+peer_token_file = "peer.token"
+[issuer]
+url = "https://ca.example.com"
+key_file = "issuer.key"
+[gateway]
+routes = "routes.toml"
+upstream = "127.0.0.1:9000"
+[audit]
+directory = "/var/lib/domicile/audit"
+)";
+
+std::string without(std::string_view line) {
+  std::string text(kGood);
+  text.erase(text.find(line), line.size());
+  return text;
+}
+
+TEST(NodeConfig, ReadsPathsRelativeToTheFile) {
+  const auto config = parse_node_config(kGood, "node.toml", "/etc/domicile");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->state_directory, "/etc/domicile/state");
+  EXPECT_EQ(config->audit_directory, "/var/lib/domicile/audit");
+  EXPECT_EQ(config->listen.port, 8443);
+  EXPECT_EQ(config->loops, 1u);
+}
+
+TEST(NodeConfig, ReportsEveryErrorAtOnceWithItsLine) {
+  std::string text = without("key = \"door.key\"\n");
+  text.replace(text.find("127.0.0.1:8443"), 14, "everywhere");
+  text += "colour = 1\n";
+  const auto error = parse_node_config(text, "node.toml", "/").error();
+  EXPECT_EQ(error.code, Code::invalid);
+  EXPECT_THAT(error.message, HasSubstr("node.toml:6: 'http.listen' is not host:port"));
+  EXPECT_THAT(error.message, HasSubstr("needs both certificate and key"));
+  EXPECT_THAT(error.message, HasSubstr("unknown key 'audit.colour'"));
+}
+
+TEST(NodeConfig, NamesWhatIsMissingAndTheRemedy) {
+  const auto error = parse_node_config("", "node.toml", "/").error();
+  EXPECT_THAT(error.message, HasSubstr("'node.region' is missing: name the region"));
+  EXPECT_THAT(error.message, HasSubstr("'gateway.routes' is missing"));
+  EXPECT_THAT(error.message, Not(HasSubstr("unknown key")));
+}
+
+TEST(NodeConfig, RefusesPlainHttpAwayFromLoopback) {
+  std::string text = without("certificate = \"door.pem\"\nkey = \"door.key\"\n");
+  EXPECT_TRUE(parse_node_config(text, "node.toml", "/"));
+  text.replace(text.find("127.0.0.1:8443"), 14, "0.0.0.0:8443");
+  EXPECT_THAT(parse_node_config(text, "node.toml", "/").error().message,
+              HasSubstr("not a loopback address"));
+}
+
+TEST(NodeConfig, SyntaxErrorsNameLineAndColumn) {
+  EXPECT_THAT(parse_node_config("[node\n", "node.toml", "/").error().message,
+              HasSubstr("node.toml:1:"));
+}
+
+}  // namespace
+}  // namespace domicile::app
