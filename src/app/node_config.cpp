@@ -112,7 +112,6 @@ class Loader {
     if (source == "peer") {
       config_.registry_source = RegistrySource::peer;
       config_.registry_url = base_url("registry.url", "the master region's door, https://...");
-      config_.registry_ca_file = optional_path("registry.ca_file");
     } else if (source == "postgresql") {
       config_.registry_dsn_file =
           path("registry.dsn_file", "a file (mode 0600) with the registry's address");

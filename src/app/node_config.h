@@ -11,9 +11,10 @@
 //               connections = 4
 //   [registry]  source = "postgresql" | "peer"
 //               dsn_file = "registry.dsn"          # postgresql: the master region
-//               url = "https://...", ca_file = "ca.pem"                # peer: the master region's
-//               door peer_token_file = "peer.token"     # peers prove themselves with it, both
-//               sides
+//               url = "https://..."                # peer: the master region's door
+//   [peers]     token_file = "peer.token"          # nodes prove themselves to each other with it
+//               ca_file = "ca.pem"                 # whom to trust as the other regions' doors;
+//               absent: the system's
 //   [issuer]    url = "https://ca.example.com", key_file = "issuer.key"   # 32 bytes hex: encrypts
 //   signing keys at rest
 //               roles = "roles.toml"  (optional)
@@ -56,8 +57,8 @@ struct NodeConfig {
   RegistrySource registry_source = RegistrySource::postgresql;
   Path registry_dsn_file;
   std::string registry_url;
-  Path registry_ca_file;
   Path peer_token_file;
+  Path peer_ca_file;  // empty: the system's authorities
 
   std::string issuer_url;
   Path issuer_key_file;

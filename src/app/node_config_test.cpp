@@ -22,7 +22,8 @@ dsn_file = "node.dsn"
 [registry]
 source = "postgresql"
 dsn_file = "registry.dsn"
-peer_token_file = "peer.token"
+[peers]
+token_file = "peer.token"
 [issuer]
 url = "https://ca.example.com"
 key_file = "issuer.key"
