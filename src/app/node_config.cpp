@@ -108,7 +108,8 @@ class Loader {
     const std::string source =
         reader_.required_text("registry.source", "write \"postgresql\" or \"peer\"");
     config_.peer_token_file =
-        path("registry.peer_token_file", "a file (mode 0600) with the token nodes share");
+        path("peers.token_file", "a file (mode 0600) with the token nodes share");
+    config_.peer_ca_file = optional_path("peers.ca_file");
     if (source == "peer") {
       config_.registry_source = RegistrySource::peer;
       config_.registry_url = base_url("registry.url", "the master region's door, https://...");
