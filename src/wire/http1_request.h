@@ -1,0 +1,45 @@
+// A request head, strictly: RFC 9112 with every tolerance it offers declined. parse() takes one
+// whole head (HeadScanner says where it ends) and either fills the views or names the fault. The
+// path is still raw: clean_path() in wire/http1_path.h normalizes or refuses it before anybody
+// decides on it. A RequestHead is large (its field array); keep one per loop and reuse it.
+#pragma once
+
+#include <string_view>
+
+#include "wire/http1_fields.h"
+
+namespace domicile::wire {
+
+enum class Method : std::uint8_t { get, head, post, put, patch, remove, options, other };
+
+// RFC 9110 section 9.2.2, for what a door may repeat on its own.
+constexpr bool is_idempotent(Method method) {
+  return method == Method::get || method == Method::head || method == Method::put ||
+         method == Method::remove || method == Method::options;
+}
+
+struct RequestHead {
+  std::string_view method_name;
+  Method method = Method::other;
+  std::string_view target;  // as sent
+  std::string_view path;    // raw, starts with '/'
+  std::string_view query;   // raw, without '?'
+  bool has_query = false;
+  int minor_version = 1;
+  std::string_view host;           // "" only on HTTP/1.0 without Host
+  std::string_view authorization;  // "" when absent
+  bool has_authorization = false;
+  bool persistent = false;  // the client allows another request on this connection
+  bool expect_continue = false;
+  std::size_t size = 0;  // bytes of the head, with the empty line
+  FieldSection section;
+
+  Fault parse(std::string_view head, const HeadLimits& limits);
+
+ private:
+  Fault parse_line(std::string_view line, const HeadLimits& limits);
+  Fault parse_target(std::string_view& authority);
+  Fault apply_fields(std::string_view authority);
+};
+
+}  // namespace domicile::wire
