@@ -1,0 +1,44 @@
+// What an HTTP listener is told: where it listens, how much it takes, how long it waits. Every
+// limit has a number and every phase of a connection has a deadline, so that a slow or hostile
+// client costs a bounded amount of memory and time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "wire/http1_fields.h"
+
+namespace domicile::http {
+
+struct TlsFiles {
+  std::string certificate_path;  // PEM, leaf first
+  std::string key_path;          // PEM; readable by the owner only
+};
+
+struct ListenerOptions {
+  std::string address = "127.0.0.1";  // numeric IPv4 or IPv6
+  std::uint16_t port = 0;             // 0: any free port
+  unsigned loops = 1;                 // one thread each
+  bool tls = false;
+  TlsFiles tls_files;
+};
+
+struct ServerLimits {
+  wire::HeadLimits head;
+  std::uint64_t body_bytes_max = 1ull << 30;      // streamed to an upstream
+  std::size_t handler_body_bytes_max = 1u << 20;  // held in memory for a Handler
+  std::size_t connections_max_per_loop = 20'000;
+  std::size_t output_bytes_high = 256 * 1024;  // above: the source of the bytes is paused
+  std::uint64_t requests_per_connection_max = 100'000;
+
+  std::chrono::milliseconds handshake_ms{10'000};
+  std::chrono::milliseconds head_ms{10'000};        // from a request's first byte to its empty line
+  std::chrono::milliseconds idle_ms{75'000};        // between requests
+  std::chrono::milliseconds body_idle_ms{30'000};   // without a byte of the body
+  std::uint64_t body_bytes_per_second_min = 512;    // slower bodies run out of time
+  std::chrono::milliseconds write_idle_ms{30'000};  // the client takes nothing of the answer
+  std::chrono::milliseconds linger_ms{2'000};       // after an answer that closes
+};
+
+}  // namespace domicile::http
