@@ -1,0 +1,265 @@
+#include "audit/ledger.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "audit/event_line.h"
+#include "audit/ocsf.h"
+#include "audit/segment_writer.h"
+#include "base/check.h"
+#include "base/log.h"
+
+namespace domicile::audit {
+namespace {
+
+using domain::Event;
+using Completion = domain::EventSink::Completion;
+
+constexpr std::size_t kBatchBytesMax = 4u << 20;
+constexpr std::size_t kFrameBytes = 80;  // sequence, batch, hash, newline: an upper bound
+
+struct Pending {
+  std::vector<OcsfRecord> records;
+  std::size_t bytes = 0;
+  Completion done;
+};
+
+struct Finished {
+  Completion done;
+  Result<std::uint64_t> result;
+};
+
+}  // namespace
+
+class Ledger::Impl {
+ public:
+  Impl(SegmentWriter writer, LedgerOptions options)
+      : options_(std::move(options)), writer_(std::move(writer)) {
+    stats_.last_sequence = writer_.next_sequence() - 1;
+    stats_.torn_bytes = writer_.torn_bytes();
+    notifier_ = std::thread([this] { notify_loop(); });
+    writer_thread_ = std::thread([this] { write_loop(); });
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(queue_mutex_);
+      stopping_ = true;
+    }
+    queue_wake_.notify_one();
+    writer_thread_.join();
+    {
+      const std::lock_guard lock(finished_mutex_);
+      finished_stopping_ = true;
+    }
+    finished_wake_.notify_one();
+    notifier_.join();
+  }
+
+  void submit(Event event, Completion done);
+  LedgerStats stats() const;
+
+ private:
+  void refuse(Completion done, Error error);
+  void write_loop();
+  std::vector<Pending> take_batch();  // empty: stopping, and nothing waits
+  void write(std::vector<Pending> batch);
+  void notify_loop();
+
+  const LedgerOptions options_;
+  SegmentWriter writer_;  // the writer thread's alone
+  std::string buffer_;    // likewise
+
+  mutable std::mutex queue_mutex_;
+  std::condition_variable queue_wake_;
+  std::deque<Pending> queue_;
+  std::size_t queue_bytes_ = 0;
+  bool writer_waits_ = false;
+  bool stopping_ = false;
+  LedgerStats stats_;
+
+  std::mutex finished_mutex_;
+  std::condition_variable finished_wake_;
+  std::vector<Finished> finished_;
+  bool finished_stopping_ = false;
+
+  std::thread writer_thread_;
+  std::thread notifier_;
+};
+
+void Ledger::Impl::submit(Event event, Completion done) {
+  if (event.region.empty()) event.region = options_.region;
+  if (event.region != options_.region) {
+    refuse(std::move(done),
+           Error{Code::invalid,
+                 fmt::format("an event of region {} does not belong in the log of {}",
+                             event.region.text(), options_.region.text()),
+                 "wrong_ledger"});
+    return;
+  }
+  if (event.time == WallTime{}) event.time = options_.clock->now();
+  Pending pending{.records = to_ocsf(event), .bytes = 0, .done = std::move(done)};
+  for (const auto& record : pending.records) {
+    pending.bytes += record.head.size() + record.tail.size() + kFrameBytes;
+  }
+  bool wake = false;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    const bool full = queue_.size() >= options_.queue_events_max ||
+                      queue_bytes_ + pending.bytes > options_.queue_bytes_max;
+    if (!full && !stopping_) {
+      queue_bytes_ += pending.bytes;
+      queue_.push_back(std::move(pending));
+      wake = writer_waits_;
+      writer_waits_ = false;
+    }
+  }
+  if (wake) queue_wake_.notify_one();
+  if (pending.done) {
+    refuse(std::move(pending.done),
+           Error{Code::unavailable,
+                 "the audit queue is full: the disk does not keep up with the events",
+                 "audit_queue_full"});
+  }
+}
+
+void Ledger::Impl::refuse(Completion done, Error error) {
+  {
+    const std::lock_guard lock(queue_mutex_);
+    ++stats_.refused;
+  }
+  {
+    const std::lock_guard lock(finished_mutex_);
+    finished_.push_back({std::move(done), std::unexpected(std::move(error))});
+  }
+  finished_wake_.notify_one();
+}
+
+LedgerStats Ledger::Impl::stats() const {
+  const std::lock_guard lock(queue_mutex_);
+  LedgerStats copy = stats_;
+  copy.queued = queue_.size();
+  return copy;
+}
+
+std::vector<Pending> Ledger::Impl::take_batch() {
+  std::unique_lock lock(queue_mutex_);
+  while (queue_.empty() && !stopping_) {
+    writer_waits_ = true;
+    queue_wake_.wait(lock);
+  }
+  writer_waits_ = false;
+  std::vector<Pending> batch;
+  std::size_t bytes = 0;
+  while (!queue_.empty() && (batch.empty() || bytes + queue_.front().bytes <= kBatchBytesMax)) {
+    bytes += queue_.front().bytes;
+    batch.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  queue_bytes_ -= bytes;
+  return batch;
+}
+
+void Ledger::Impl::write_loop() {
+  for (auto batch = take_batch(); !batch.empty(); batch = take_batch()) write(std::move(batch));
+}
+
+void Ledger::Impl::write(std::vector<Pending> batch) {
+  const std::uint64_t first = writer_.next_sequence();
+  std::uint64_t next = first;
+  buffer_.clear();
+  std::vector<Finished> finished;
+  finished.reserve(batch.size());
+  for (auto& pending : batch) {
+    finished.push_back({std::move(pending.done), next});
+    for (const auto& record : pending.records) append_line(buffer_, record, next++, first);
+  }
+  const auto written = writer_.append(buffer_, next - first);
+  bool newly_failing = false;
+  {
+    const std::lock_guard lock(queue_mutex_);
+    if (written) {
+      stats_.last_sequence = next - 1;
+      stats_.batches += 1;
+      stats_.records += next - first;
+      stats_.last_error.clear();
+    } else {
+      newly_failing = stats_.last_error.empty();
+      stats_.failed += batch.size();
+      stats_.last_error = written.error().message;
+    }
+  }
+  if (!written) {
+    if (newly_failing) log_error("audit", "events cannot be stored: " + written.error().message);
+    const Error error{Code::unavailable,
+                      "the event could not be stored: " + written.error().message,
+                      "audit_unavailable"};
+    for (auto& item : finished) item.result = std::unexpected(error);
+  }
+  {
+    const std::lock_guard lock(finished_mutex_);
+    if (finished_.empty()) {
+      finished_ = std::move(finished);
+    } else {
+      finished_.insert(finished_.end(), std::make_move_iterator(finished.begin()),
+                       std::make_move_iterator(finished.end()));
+    }
+  }
+  finished_wake_.notify_one();
+}
+
+void Ledger::Impl::notify_loop() {
+  for (;;) {
+    std::vector<Finished> batch;
+    {
+      std::unique_lock lock(finished_mutex_);
+      finished_wake_.wait(lock, [&] { return !finished_.empty() || finished_stopping_; });
+      if (finished_.empty()) return;
+      batch.swap(finished_);
+    }
+    for (auto& item : batch) item.done(std::move(item.result));
+  }
+}
+
+Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Ledger::~Ledger() = default;
+
+Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options) {
+  CHECK(options.clock != nullptr && options.queue_events_max > 0 && options.segment_bytes > 0);
+  if (options.region.empty())
+    return fail(Code::invalid, "the event log needs the name of its region");
+  std::unique_ptr<Folder> folder = std::move(options.folder);
+  if (!folder) folder = TRY(open_disk_folder(options.directory));
+  auto writer = SegmentWriter::open(
+      std::move(folder),
+      {.segment_bytes = options.segment_bytes, .flush = options.durability == Durability::flush});
+  if (!writer) return std::unexpected(std::move(writer.error()).within(options.directory.string()));
+  const std::uint64_t torn_bytes = writer->torn_bytes();
+  const std::string torn_file = writer->torn_file();
+  const std::uint64_t next = writer->next_sequence();
+  std::unique_ptr<Ledger> ledger(
+      new Ledger(std::make_unique<Impl>(std::move(*writer), std::move(options))));
+  if (torn_bytes > 0) {
+    Event event;
+    event.kind = domain::EventKind::log_changed;
+    event.outcome = domain::Outcome::allowed;
+    event.operation = "log.recovered";
+    event.details = {{"cut_bytes", std::to_string(torn_bytes)},
+                     {"kept_in", torn_file},
+                     {"next_sequence", std::to_string(next)}};
+    TRY(ledger->record(std::move(event)));
+  }
+  return ledger;
+}
+
+void Ledger::submit(Event event, Completion done) {
+  impl_->submit(std::move(event), std::move(done));
+}
+LedgerStats Ledger::stats() const { return impl_->stats(); }
+
+}  // namespace domicile::audit

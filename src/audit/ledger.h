@@ -1,0 +1,79 @@
+// The durable event log of one region: an event is acknowledged when it is on the disk, and never
+// before. Events wait in a bounded queue; one writer thread takes all that wait, writes them as one
+// batch of framed OCSF lines (event_line.h) into the current segment, flushes once, and then hands
+// each its sequence: the cost of a flush is shared by whoever came meanwhile (group commit).
+//
+// What it promises:
+//   - Sequences start at 1, rise by 1, and go on after a restart. A cross-region event takes two
+//     (ocsf.h); its completion gets the first.
+//   - After kill -9 or power loss at any byte, open() finds every acknowledged record. A write that
+//   was
+//     cut short is cut away; its bytes are kept beside the segment (`torn-...`), and a log_changed
+//     event says so. A segment that is damaged in any other way is refused (Code::internal):
+//     evidence is for a person to judge.
+//   - When the disk fails or is full, the events at hand get Code::unavailable (reason
+//     "audit_unavailable") and leave no trace; the next ones succeed once there is space. A full
+//     queue refuses at once (Code::unavailable, "audit_queue_full").
+//   - An event of another region is refused (Code::invalid): entries never leave their region.
+//
+// Completions run on the ledger's notifier thread, in order of the batches, also for refusals; they
+// must not block for long and must not destroy the ledger. Destruction writes what waits and
+// completes it. One writer per folder (a lock file). The tamper-evident log will stand behind the
+// same EventSink.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "audit/storage.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "domain/event.h"
+
+namespace domicile::audit {
+
+enum class Durability {
+  flush,  // fdatasync before an acknowledgement
+  none,   // throw-away logs in tests: survives kill -9, not power loss
+};
+
+struct LedgerOptions {
+  std::filesystem::path directory;  // made where absent, mode 0700
+  domain::RegionId region;          // events without a region get this one
+  const Clock* clock = nullptr;     // outlives the ledger; events without a time get its now()
+  std::size_t queue_events_max = 65'536;
+  std::size_t queue_bytes_max = 64u << 20;
+  std::uint64_t segment_bytes = 64u
+                                << 20;  // a new segment starts once the current one is this long
+  Durability durability = Durability::flush;
+  std::unique_ptr<Folder> folder;  // for tests; null: the directory on disk
+};
+
+struct LedgerStats {
+  std::uint64_t last_sequence = 0;  // durable
+  std::uint64_t batches = 0;        // written since open
+  std::uint64_t records = 0;        // written since open
+  std::uint64_t failed = 0;         // events that a failed write refused
+  std::uint64_t refused = 0;        // events that a full queue, or validation, refused
+  std::uint64_t queued = 0;         // waiting now
+  std::uint64_t torn_bytes = 0;     // cut away at open
+  std::string last_error;           // of the last failed write; empty once a later one succeeded
+};
+
+class Ledger final : public domain::EventSink {
+ public:
+  static Result<std::unique_ptr<Ledger>> open(LedgerOptions options);
+  ~Ledger() override;
+
+  void submit(domain::Event event, Completion done) override;
+  LedgerStats stats() const;
+
+ private:
+  class Impl;
+  explicit Ledger(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace domicile::audit

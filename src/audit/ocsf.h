@@ -1,0 +1,41 @@
+// Event -> OCSF 1.8 (https://schema.ocsf.io/1.8.0), so that any SIEM reads the log without a
+// mapping.
+//
+// The text is canonical: the same Event gives the same bytes on every machine; members stand in
+// alphabetical order, except that `unmapped` comes last (the line's frame ends there). An
+// OcsfRecord lacks two things that only the writer knows: metadata.sequence, which goes between
+// head and tail, and the frame after the tail (see event_line.h).
+//
+// A cross-region event becomes two records: the denied request (6003), so that the population of
+// requests is complete, and a detection finding (2004) that needs no rule in the reader's tool.
+// Both hold the organization's key, the reason and the request id and nothing else, whatever the
+// caller filled in: the person is recorded at home.
+//
+// Pure and thread-safe. Long fields are cut (metadata.is_truncated says so); a record never exceeds
+// kRecordBytesMax.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "domain/event.h"
+
+namespace domicile::audit {
+
+constexpr std::string_view kOcsfVersion = "1.8.0";
+constexpr std::size_t kRecordBytesMax = 60'000;
+
+struct OcsfRecord {
+  std::string head;  // up to `"sequence":`
+  std::string tail;  // from the comma after the sequence to the comma before the frame
+};
+
+std::vector<OcsfRecord> to_ocsf(const domain::Event& event);
+
+// Stable names, in metadata.event_code; the CLI's filters use them.
+std::string_view to_string(domain::EventKind kind);
+std::string_view to_string(domain::Outcome outcome);
+
+}  // namespace domicile::audit
