@@ -24,8 +24,8 @@ namespace domicile::crypto {
 // Public parameters as raw big-endian bytes, as JWKs carry them. RSA: n, e. EC: x, y of the curve's
 // whole length. Ed25519: x.
 struct PublicParameters {
-  std::string n, e;
-  std::string x, y;
+  std::string n{}, e{};
+  std::string x{}, y{};
 };
 
 class VerifyingKey {
