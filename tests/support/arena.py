@@ -1,0 +1,187 @@
+"""A guarded region with two organizations, built by the real `domicile region init`: the ground of the
+attack, fence and pooler tests.
+
+One PostgreSQL server, one key type, one template database. `fresh()` gives a copy of the database to a
+case that changes definitions. Roles are shared by the whole server.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import pathlib
+import re
+import secrets
+import tempfile
+import time
+
+from support.domicile import domicile
+from support.postgres import Cluster
+from support.wire import Session
+
+VICTIM = pathlib.Path(__file__).resolve().parents[1] / "attacks" / "victim"
+PASSWORD = "arena"
+KEYS = {
+    "bigint": ("7", "8", "9"),
+    "uuid": ("0f2c9a7e-52a4-4f0e-9d55-6a1f0c1d2e01", "0f2c9a7e-52a4-4f0e-9d55-6a1f0c1d2e02",
+             "0f2c9a7e-52a4-4f0e-9d55-6a1f0c1d2e03"),
+    "text": ("north:7", "south:8", "east:9"),
+}
+LOGINS = {  # role -> attributes
+    "installer": "LOGIN CREATEROLE CREATEDB",
+    "app_pool": "LOGIN",
+    "node_login": "LOGIN",
+    "creator": "LOGIN CREATEROLE",
+    "etl_7": "LOGIN",
+    "nobody_at_all": "LOGIN",
+}
+
+
+def role_of(key_type: str, key: str) -> str:
+    if key_type == "text":
+        return "org_t" + hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"org_{key}"
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Arena:
+    def __init__(self, key_type: str = "bigint", settings: dict | None = None):
+        self.key_type = key_type
+        self.own, self.other, self.absent = KEYS[key_type]
+        self.cluster = Cluster({"statement_timeout": "20s", "wal_level": "logical", **(settings or {})})
+        self.database = "arena"
+        try:
+            self._build()
+        except BaseException:
+            self.cluster.drop()
+            raise
+
+    def drop(self):
+        self.cluster.drop()
+
+    # -- building
+
+    def _build(self):
+        with self.superuser("postgres") as s:
+            s.must("CREATE ROLE app_owner NOLOGIN")
+            for name, attributes in LOGINS.items():
+                s.must(f"CREATE ROLE {name} {attributes} PASSWORD '{PASSWORD}'")
+            s.must("GRANT app_owner TO installer")
+            s.must(f"CREATE DATABASE {self.database} OWNER installer")
+        with self.superuser() as s:
+            s.must(self.fill((VICTIM / "schema.sql").read_text()))
+            s.must("CREATE EXTENSION IF NOT EXISTS pgcrypto")
+        with tempfile.TemporaryDirectory() as folder:
+            self.catalog = pathlib.Path(folder) / "domicile.catalog.toml"
+            self.catalog.write_text(self.fill((VICTIM / "domicile.catalog.toml").read_text()))
+            self.init_output = domicile("region", "init", "--dsn", self.dsn("installer"), "--region", "ca-central-1",
+                                        "--catalog", self.catalog).stdout
+        with self.superuser() as s:
+            s.must("GRANT domicile_app TO app_pool")
+            s.must("GRANT domicile_node TO node_login")
+            s.must("GRANT domicile_tenant TO etl_7")
+            for key in (self.own, self.other):
+                s.must("SELECT domicile.home_organization($1, 1)", key)
+                s.must(f'ALTER ROLE "{role_of(self.key_type, key)}" LOGIN PASSWORD \'{PASSWORD}\'')
+            s.must(self.fill((VICTIM / "rows.sql").read_text()))
+            s.must("ANALYZE")
+
+    def fill(self, text: str) -> str:
+        words = {"key": self.key_type, "own": literal(self.own), "other": literal(self.other)}
+        return re.sub(r"\{\{(\w+)\}\}", lambda m: words[m.group(1)], text)
+
+    # -- sessions
+
+    def dsn(self, user: str, database: str = "", password: str = PASSWORD) -> str:
+        return (f"host=127.0.0.1 port={self.cluster.port} dbname={database or self.database} "
+                f"user={user} password={password}")
+
+    def login(self, user: str, database: str = "", options: str = "") -> Session:
+        password = Cluster.password if user == "postgres" else PASSWORD
+        extra = f" options='{options}'" if options else ""
+        return Session(self.dsn(user, database, password) + extra)
+
+    def superuser(self, database: str = "") -> Session:
+        return self.login("postgres", database)
+
+    def role(self, key: str) -> str:
+        return role_of(self.key_type, key)
+
+    def actor(self, name: str, database: str = "") -> Session:
+        """A session of one of the corpus's actors, ready to attack."""
+        users = {"org": self.role(self.own), "other_org": self.role(self.other), "app": "app_pool",
+                 "app_bare": "app_pool", "superuser": "postgres", "replica": "postgres", "installer": "installer",
+                 "owner": "installer", "creator": "creator", "node": "node_login", "stranger": "etl_7",
+                 "nobody": "nobody_at_all"}
+        session = self.login(users[name], database)
+        if name == "replica":
+            session.must("SET session_replication_role = replica")
+        if name == "owner":
+            session.must("SET ROLE app_owner")
+        if name == "app":
+            session.must("BEGIN")
+            session.must("SELECT domicile.enter($1)", self.token(self.own))
+        return session
+
+    # -- contexts of the application door
+
+    def signing_key(self) -> tuple[str, bytes, str]:
+        if not hasattr(self, "_signing_key"):
+            with self.superuser() as s:
+                kid, key = s.must("SELECT kid, encode(key, 'hex') FROM domicile_private.context_key "
+                                  "WHERE retired_at IS NULL ORDER BY created_at DESC LIMIT 1").rows[0]
+                database_id = s.value("SELECT database_id FROM domicile.region")
+            self._signing_key = kid, bytes.fromhex(key), database_id
+        return self._signing_key
+
+    def token(self, key: str, epoch: int = 1, seconds: int = 50, database_id: str | None = None, kid: str | None = None,
+              secret: bytes | None = None, expires: str | None = None) -> str:
+        real_kid, real_secret, real_database = self.signing_key()
+        head = "~".join(["dc1", kid or real_kid, key, str(epoch), database_id or real_database,
+                         expires or str(int(time.time()) + seconds), secrets.token_hex(8)])
+        return head + "~" + hmac.new(secret or real_secret, head.encode(), hashlib.sha256).hexdigest()
+
+    # -- copies of the database
+
+    @contextlib.contextmanager
+    def fresh(self):
+        """A copy of the database with its privileges and settings, dropped afterwards."""
+        name = "copy_" + secrets.token_hex(4)
+        with self.superuser("postgres") as s:
+            s.must(f"CREATE DATABASE {name} TEMPLATE {self.database} STRATEGY file_copy")
+            s.must("UPDATE pg_database d SET datacl = t.datacl, datdba = t.datdba FROM pg_database t "
+                   f"WHERE d.datname = '{name}' AND t.datname = '{self.database}'")
+            s.must("INSERT INTO pg_db_role_setting SELECT d.oid, r.setrole, r.setconfig "
+                   "FROM pg_db_role_setting r JOIN pg_database t ON t.oid = r.setdatabase "
+                   f"JOIN pg_database d ON d.datname = '{name}' WHERE t.datname = '{self.database}'")
+            try:
+                yield name
+            finally:
+                s.simple(f"DROP DATABASE {name} WITH (FORCE)")
+
+    # -- what must hold after every attack
+
+    TABLES = ("course", "lesson", "enrolment", "activity", "question")
+
+    def fingerprint(self, session: Session) -> dict[str, str]:
+        """The victim's rows, the shared rows and the reference rows, as digests."""
+        found = {}
+        digest = "SELECT coalesce(md5(string_agg(t::text, chr(10) ORDER BY t::text)), '-') FROM app.{} t WHERE {}"
+        for table in self.TABLES:
+            found[table] = session.value(digest.format(table, f"t.org_id = {literal(self.other)}"))
+        found["answer"] = session.value(digest.format("answer", "t.id > 1000"))
+        found["shared"] = session.value(digest.format("question", "t.org_id IS NULL"))
+        found["country"] = session.value(digest.format("country", "true"))
+        return found
+
+    def foreign_rows(self, session: Session) -> dict[str, int]:
+        """Rows of organizations that are not homed here, by table."""
+        found = {}
+        for table in self.TABLES:
+            count = int(session.value(f"SELECT count(*) FROM app.{table} t WHERE t.org_id NOT IN "
+                                      f"({literal(self.own)}, {literal(self.other)})"))
+            if count:
+                found[table] = count
+        return found
