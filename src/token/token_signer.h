@@ -17,13 +17,13 @@ struct AccessClaims {
   std::string audience = "domicile";
   std::string client_id;
   domain::UserId subject;
-  domain::OrgKey organization;
-  domain::RegionId region;
+  domain::OrgKey organization{};
+  domain::RegionId region{};
   domain::Epoch epoch = 0;
-  std::vector<domain::RoleName> roles;
-  std::vector<domain::Permission> permissions;  // become `scope`
-  std::vector<domain::Grant> grants;
-  std::string token_id;        // jti
+  std::vector<domain::RoleName> roles{};
+  std::vector<domain::Permission> permissions{};  // become `scope`
+  std::vector<domain::Grant> grants{};
+  std::string token_id{};      // jti
   std::int64_t issued_at = 0;  // Unix seconds; also nbf
   std::int64_t expires_at = 0;
 };
