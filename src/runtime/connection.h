@@ -1,0 +1,86 @@
+// A TCP or TLS connection on a loop: reads into the loop's scratch, writes at once what the kernel
+// takes and queues the rest. The owner sees bytes and never epoll or OpenSSL.
+//
+// Reading is pulled: on_readable() says that read() has something to say; who stops calling read()
+// stops the peer by TCP's own flow control, and calls resume_reading() to go on. Writing is pushed:
+// write() never blocks and never fails visibly; backlog() says how much waits, on_drained() when
+// nothing does. The owner is given to Loop::destroy_later(), never deleted inside a callback.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "runtime/loop.h"
+#include "runtime/tls.h"
+
+namespace domicile::runtime {
+
+class Connection final : private Loop::Watcher {
+ public:
+  class Owner {
+   public:
+    virtual void on_connected() {}  // after connecting, or after the TLS handshake
+    virtual void on_readable() = 0;
+    virtual void on_drained() = 0;
+    virtual void on_broken() = 0;  // reset, refused or failed; nothing else follows
+
+   protected:
+    ~Owner() = default;
+  };
+
+  enum class ReadState { data, again, end, broken };
+  struct Read {
+    ReadState state;
+    std::string_view bytes;  // in the loop's scratch
+  };
+
+  // `connecting`: fd is from connect_tcp(); else it is connected. `tls` may be null.
+  Connection(Loop& loop, Fd fd, SslPtr tls, bool connecting, Owner& owner);
+  ~Connection();
+  Connection(const Connection&) = delete;
+
+  bool open() const { return fd_.valid(); }
+  bool ready() const { return open() && !connecting_ && !handshaking_; }
+  bool encrypted() const { return tls_ != nullptr; }
+  int fd() const { return fd_.get(); }
+
+  Read read();
+  bool readable() const { return readable_; }  // something may be there that was not read yet
+  void resume_reading();                       // on_readable() follows in this turn if so
+
+  void write(std::string_view first, std::string_view second = {});
+  std::size_t backlog() const { return queue_.size() - queue_sent_; }
+  // No more writes: TLS close_notify and FIN follow once the backlog is out.
+  void finish_writing();
+  // Throws away what the peer still sends, without copying it out of the kernel (and without
+  // decrypting it). False once the peer is done or gone.
+  bool discard_input();
+  void close();
+
+ private:
+  void on_events(std::uint32_t events) override;
+  void complete_connect();
+  void handshake();
+  void flush();
+  std::size_t send_some(std::string_view first, std::string_view second);
+  Read read_tls();
+  void fail_later();
+  void send_end();
+
+  Loop& loop_;
+  Fd fd_;
+  SslPtr tls_;
+  Owner& owner_;
+  bool connecting_;
+  bool handshaking_;
+  bool readable_ = false;
+  bool peer_closed_ = false;  // EPOLLRDHUP, HUP or ERR was seen: read on until the end
+  bool broken_ = false;
+  bool finishing_ = false;
+  bool ended_ = false;  // our FIN is out
+  bool resume_queued_ = false;
+  std::string queue_;
+  std::size_t queue_sent_ = 0;
+};
+
+}  // namespace domicile::runtime

@@ -1,0 +1,38 @@
+// TLS contexts: what is common to all connections of a listener. Immutable once made; a reloaded
+// certificate is a new context, handed to the loops by message, and connections keep the one they
+// began with. TLS 1.2 and 1.3, forward-secret AEAD ciphers, no renegotiation, no compression.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace domicile::runtime {
+
+struct SslFree {
+  void operator()(ssl_st* ssl) const;
+};
+using SslPtr = std::unique_ptr<ssl_st, SslFree>;
+
+class TlsContext {
+ public:
+  // `alpn`: protocols in order of preference; a client that offers others only is refused.
+  static Result<std::shared_ptr<const TlsContext>> server(const std::string& certificate_path,
+                                                          const std::string& key_path,
+                                                          std::vector<std::string> alpn);
+  ~TlsContext();
+
+  SslPtr accept(int fd) const;  // a server's end on a connected socket
+
+ private:
+  TlsContext(ssl_ctx_st* context, std::vector<std::string> alpn);
+  ssl_ctx_st* context_;
+  std::string alpn_;  // wire form: length-prefixed names
+};
+
+}  // namespace domicile::runtime
