@@ -36,7 +36,7 @@ OcsfRecord render(const Event& event, const OcsfClass& shape, OcsfCode activity)
     OcsfRecord record = RecordWriter(event, shape, activity, limits).write();
     if (record.head.size() + record.tail.size() <= kRecordBytesMax) return record;
   }
-  CHECK(!"a record with short fields fits");
+  CHECK(false);  // a record with short fields fits
   return {};
 }
 

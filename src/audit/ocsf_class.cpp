@@ -101,7 +101,7 @@ const OcsfClass& ocsf_class(EventKind kind) {
     case EventKind::finding: return kCompliance;
     case EventKind::log_changed: return kLog;
   }
-  CHECK(!"every kind has a class");
+  CHECK(false);  // every kind has a class
   return kApi;
 }
 

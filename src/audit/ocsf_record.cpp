@@ -308,7 +308,9 @@ void RecordWriter::unmapped() {
     json_.close();
   }
   if (event_.epoch != 0) json_.key("epoch").number(event_.epoch);
+  if (shape_.uid != 6003 && !finding()) optional("operation", event_.operation);
   member("outcome", to_string(event_.outcome));
+  if (shape_.category_uid == 3 && !shape_.resources) optional("resource", event_.resource);
   text_ += ',';  // the frame follows
 }
 

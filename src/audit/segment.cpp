@@ -87,7 +87,8 @@ std::vector<std::uint64_t> segments_in(const std::vector<std::string>& names) {
 
 SegmentScan scan_segment(std::string_view bytes, std::uint64_t first_sequence,
                          const VisitLine& visit) {
-  SegmentScan scan{.next_sequence = first_sequence};
+  SegmentScan scan;
+  scan.next_sequence = first_sequence;
   while (scan.valid_bytes < bytes.size()) {
     const std::size_t newline = bytes.find('\n', scan.valid_bytes);
     if (newline == bytes.npos) break;
