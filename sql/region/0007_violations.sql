@@ -1,0 +1,284 @@
+-- violations(): the database as it is, held against the catalog as it was applied. Every row is one finding:
+--   severity refuse  the DDL assertion does not let it come into being (where event triggers are there)
+--   severity report  to be looked at; no statement is refused for it
+-- `known` findings were there when the region was adopted, or were accepted since: they refuse nothing.
+--
+-- A table that is *closed* (row security on and forced, no policy, nobody but the owner has a grant) is safe
+-- whatever else it lacks: nobody reads it. That is how new tables are born, so it is reported only.
+SET LOCAL ROLE domicile_owner;
+
+-- The relation's protection as text, for fingerprints. Names are qualified because search_path is pinned.
+CREATE FUNCTION domicile_private.guard_of(rel oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT md5(coalesce((SELECT string_agg(c.conname || ' ' || replace(pg_get_constraintdef(c.oid), ' NOT VALID', ''), ';' ORDER BY c.conname)
+                       FROM pg_constraint c WHERE c.conrelid = rel AND c.contype = 'c' AND c.conname ~ '^domicile_'), '')
+          || '|' || coalesce((SELECT string_agg(t.tgname || ' ' || t.tgenabled::text || ' ' || regexp_replace(pg_get_triggerdef(t.oid), ' ON [^ ]+ ', ' ON . '), ';' ORDER BY t.tgname)
+                              FROM pg_trigger t WHERE t.tgrelid = rel AND t.tgname ~ '^domicile_'), ''))
+$$;
+CREATE FUNCTION domicile_private.policy_of(rel oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT md5(coalesce((SELECT string_agg(p.polname || ' ' || p.polcmd::text || ' ' || p.polpermissive::text || ' ' || p.polroles::text
+                                         || ' ' || coalesce(pg_get_expr(p.polqual, p.polrelid), '-') || ' ' || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '-'),
+                                         ';' ORDER BY p.polname)
+                       FROM pg_policy p WHERE p.polrelid = rel), ''))
+$$;
+
+-- Catalogued relations with what they inherit: a partition has the class of its root.
+CREATE FUNCTION domicile_private.members() RETURNS TABLE (rel oid, root oid, label text, class text, mode text,
+  key_column text, applied boolean, guard text, policy text, owner name) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH RECURSIVE listed AS (
+    SELECT c.oid AS rel, k.* FROM domicile.catalog_table k
+    JOIN pg_namespace n ON n.nspname = k.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
+    WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v')
+  ), tree AS (
+    SELECT l.rel, l.rel AS root FROM listed l
+    UNION ALL
+    SELECT i.inhrelid, t.root FROM tree t JOIN pg_inherits i ON i.inhparent = t.rel
+    WHERE NOT EXISTS (SELECT FROM listed l WHERE l.rel = i.inhrelid)
+  )
+  SELECT DISTINCT ON (t.rel) t.rel, t.root, format('%I.%I', n.nspname, c.relname), l.class, l.mode, l.key_column,
+         l.applied_at IS NOT NULL, l.guard, l.policy, l.owner
+  FROM tree t JOIN listed l ON l.rel = t.root JOIN pg_class c ON c.oid = t.rel JOIN pg_namespace n ON n.oid = c.relnamespace
+  ORDER BY t.rel
+$$;
+
+-- Grants on a relation or its columns to anybody but the owner.
+CREATE FUNCTION domicile_private.grants() RETURNS TABLE (rel oid, grantee oid, privilege text, of_column boolean)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT c.oid, a.grantee, a.privilege_type, false FROM pg_class c, aclexplode(c.relacl) a
+  WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND a.grantee <> c.relowner AND c.relnamespace >= 16384
+  UNION ALL
+  SELECT c.oid, a.grantee, a.privilege_type, true FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid, aclexplode(t.attacl) a
+  WHERE t.attacl IS NOT NULL AND a.grantee <> c.relowner AND c.relnamespace >= 16384
+$$;
+
+CREATE FUNCTION domicile_private.table_violations() RETURNS TABLE (kind text, object text, detail text, severity text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  WITH m AS MATERIALIZED (SELECT * FROM domicile_private.members()),
+  g AS MATERIALIZED (SELECT x.*, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE coalesce(r.rolname, x.grantee::text) END AS name
+                     FROM domicile_private.grants() x LEFT JOIN pg_roles r ON r.oid = x.grantee
+                     WHERE coalesce(r.rolname, '') <> 'domicile_owner'),
+  rel AS MATERIALIZED (
+    SELECT c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) AS label, n.nspname, c.relrowsecurity, c.relforcerowsecurity,
+           o.rolname AS owner,
+           c.relrowsecurity AND c.relforcerowsecurity AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
+             AND NOT EXISTS (SELECT FROM g WHERE g.rel = c.oid) AS closed
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+    WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't'
+      AND n.nspname !~ '^(pg_|domicile(_|$))' AND n.nspname <> 'information_schema'),
+  armed AS MATERIALIZED (
+    SELECT m.*, r.relkind, r.relrowsecurity, r.relforcerowsecurity, r.closed, r.owner AS owner_now, m.rel <> m.root AS part
+    FROM m JOIN rel r ON r.oid = m.rel WHERE m.applied AND m.mode = 'enforce' AND m.class IN ('organization', 'mixed', 'person', 'reference'))
+  SELECT 'unclassified', r.label, CASE WHEN r.closed THEN 'not in the catalog; it is closed' ELSE 'not in the catalog, and open' END,
+         CASE WHEN r.closed OR (r.relkind = 'm' AND NOT EXISTS (SELECT FROM g WHERE g.rel = r.oid)) THEN 'report' ELSE 'refuse' END
+  FROM rel r WHERE NOT EXISTS (SELECT FROM m WHERE m.rel = r.oid)
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.deptype = 'e')
+  UNION ALL
+  SELECT 'table_missing', format('%I.%I', k.schema_name, k.table_name), 'in the catalog, not in the database', 'report'
+  FROM domicile.catalog_table k WHERE k.applied_at IS NOT NULL
+    AND NOT EXISTS (SELECT FROM m WHERE m.label = format('%I.%I', k.schema_name, k.table_name))
+  UNION ALL
+  SELECT 'not_armed', m.label, 'in the catalog, but region init has not run since it appeared', 'report' FROM m WHERE NOT m.applied
+  UNION ALL
+  SELECT 'not_armed', a.label, 'made anew: closed, and without its guard', 'report' FROM armed a WHERE a.closed AND NOT a.part AND a.class <> 'reference'
+  UNION ALL
+  SELECT 'row_security_off', a.label, 'row security is not enabled and forced', 'refuse' FROM armed a
+  WHERE a.class <> 'reference' AND a.relkind IN ('r', 'p') AND NOT (a.relrowsecurity AND a.relforcerowsecurity)
+  UNION ALL
+  SELECT 'policy_changed', a.label, 'its policies are not the ones that were applied', 'refuse' FROM armed a
+  WHERE NOT a.part AND NOT a.closed AND domicile_private.policy_of(a.rel) IS DISTINCT FROM a.policy
+  UNION ALL
+  SELECT 'policy_changed', a.label, 'a partition has a policy of its own', 'refuse' FROM armed a
+  WHERE a.part AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = a.rel)
+  UNION ALL
+  SELECT 'guard_changed', a.label, 'its CHECK or its triggers are not the ones that were applied', 'refuse' FROM armed a
+  WHERE NOT a.part AND NOT a.closed AND domicile_private.guard_of(a.rel) IS DISTINCT FROM a.guard
+  UNION ALL
+  SELECT 'guard_changed', a.label, 'the partition lacks the CHECK or a trigger of its parent', 'refuse' FROM armed a
+  WHERE a.part AND (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = a.rel AND t.tgname ~ '^domicile_' AND t.tgenabled = 'A' AND (t.tgtype::int & 1) = 1)
+                 + (SELECT count(*) FROM pg_constraint c WHERE c.conrelid = a.rel AND c.contype = 'c' AND c.conname ~ '^domicile_')
+                 < (SELECT count(*) FROM pg_trigger t WHERE t.tgrelid = a.root AND t.tgname ~ '^domicile_' AND (t.tgtype::int & 1) = 1)
+                 + (SELECT count(*) FROM pg_constraint c WHERE c.conrelid = a.root AND c.contype = 'c' AND c.conname ~ '^domicile_')
+  UNION ALL
+  SELECT 'observe_changed', m.label, 'its observing CHECK or triggers are not the ones that were applied', 'report' FROM m
+  WHERE m.applied AND m.mode = 'observe' AND m.rel = m.root AND domicile_private.guard_of(m.rel) IS DISTINCT FROM m.guard
+  UNION ALL
+  SELECT 'not_validated', a.label, 'rows stored before the guard have not been looked at: run domicile region validate', 'report' FROM armed a
+  WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = a.rel AND c.contype = 'c' AND c.conname ~ '^domicile_' AND NOT c.convalidated)
+  UNION ALL
+  SELECT 'rule', a.label, 'rule ' || w.rulename || ' rewrites statements on a guarded table', 'refuse' FROM armed a JOIN pg_rewrite w ON w.ev_class = a.rel
+  WHERE a.relkind IN ('r', 'p')
+  UNION ALL
+  SELECT 'owner_changed', a.label, format('owned by %s, not by %s', a.owner_now, a.owner), 'refuse' FROM armed a
+  WHERE NOT a.part AND a.owner IS NOT NULL AND a.owner_now <> a.owner
+  UNION ALL
+  SELECT 'grant', a.label, format('%s to %s', string_agg(DISTINCT g.privilege, ', '), g.name), 'refuse'
+  FROM armed a JOIN g ON g.rel = a.rel
+  WHERE a.part OR g.name NOT IN ('domicile_tenant', 'domicile_app', 'domicile_node')
+     OR g.privilege NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') OR (g.name = 'domicile_node' AND g.privilege <> 'SELECT')
+  GROUP BY a.label, g.name
+  UNION ALL
+  SELECT 'grant', m.label, format('%s to %s: a system table is not for tenants', string_agg(DISTINCT g.privilege, ', '), g.name), 'refuse'
+  FROM m JOIN g ON g.rel = m.rel WHERE m.class = 'system' AND m.mode = 'enforce' AND g.name IN ('domicile_tenant', 'PUBLIC')
+  GROUP BY m.label, g.name
+  UNION ALL
+  SELECT 'unique_without_organization', i.indexrelid::regclass::text, 'a unique index that the organization does not lead tells one tenant of another''s keys', 'report'
+  FROM armed a JOIN pg_index i ON i.indrelid = a.rel AND i.indisunique JOIN pg_attribute k ON k.attrelid = a.rel AND k.attname = a.key_column
+  WHERE a.class = 'organization' AND i.indkey[0] <> k.attnum AND NOT i.indisprimary
+  UNION ALL
+  SELECT 'foreign_key_without_organization', a.label, format('foreign key %I does not hold the organization: it may point into another tenant''s rows', x.conname), 'report'
+  FROM armed a JOIN pg_constraint x ON x.conrelid = a.rel AND x.contype = 'f' AND x.conparentid = 0
+  JOIN m p ON p.rel = x.confrelid AND p.class IN ('organization') AND p.key_column IS NOT NULL
+  JOIN pg_attribute k ON k.attrelid = a.rel AND k.attname = a.key_column
+  WHERE NOT a.part AND k.attnum <> ALL (x.conkey)
+$$;
+
+CREATE FUNCTION domicile_private.database_violations() RETURNS TABLE (kind text, object text, detail text, severity text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT 'function_changed', coalesce(p.object, f.object),
+         CASE WHEN f.object IS NULL THEN 'missing' WHEN p.object IS NULL THEN 'not one of ours' ELSE 'not as installed' END, 'refuse'
+  FROM domicile_private.pinned p FULL JOIN domicile_private.functions_now() f ON f.object = p.object WHERE f.hash IS DISTINCT FROM p.hash
+  UNION ALL
+  SELECT 'own_schema', format('%I', n.nspname), format('owned by %s', r.rolname), 'refuse' FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+  WHERE n.nspname IN ('domicile', 'domicile_private') AND r.rolname <> 'domicile_owner'
+  UNION ALL
+  SELECT 'own_table', format('%I.%I', n.nspname, c.relname), format('owned by %s', r.rolname), 'refuse'
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner
+  WHERE n.nspname IN ('domicile', 'domicile_private') AND r.rolname <> 'domicile_owner'
+  UNION ALL
+  SELECT 'own_table', format('%I.%I', n.nspname, c.relname), format('%s to %s', a.privilege_type, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE r.rolname END), 'refuse'
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+  WHERE n.nspname IN ('domicile', 'domicile_private') AND a.grantee <> c.relowner AND coalesce(r.rolname, '') NOT IN ('domicile_keeper', 'domicile_node')
+  UNION ALL
+  SELECT 'publication', format('%I', pubname), 'data leaves by logical replication', 'refuse' FROM pg_publication
+  UNION ALL
+  SELECT 'subscription', format('%I', subname), 'data comes in by logical replication', 'refuse' FROM pg_subscription
+  WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+  UNION ALL
+  SELECT 'foreign_server', format('%I', srvname), 'a path to another database', 'refuse' FROM pg_foreign_server
+  UNION ALL
+  SELECT 'foreign_data_wrapper', format('%I', fdwname), 'a path to another database', 'refuse' FROM pg_foreign_data_wrapper
+  UNION ALL
+  SELECT 'extension', format('%I', extname), 'reaches outside the database or past row security', 'refuse' FROM pg_extension
+  WHERE extname IN ('dblink', 'postgres_fdw', 'file_fdw', 'adminpack', 'pageinspect', 'pg_surgery', 'lo', 'aws_s3', 'aws_lambda', 'pg_cron', 'http')
+     OR extname ~ '^(pl.*u|plpython.*|.*_fdw|oracle_fdw)$'
+  UNION ALL
+  SELECT 'extension', format('%I', extname), 'not looked at by Domicile', 'report' FROM pg_extension
+  WHERE extname NOT IN ('plpgsql', 'pgcrypto', 'pg_trgm', 'btree_gin', 'btree_gist', 'citext', 'hstore', 'ltree', 'uuid-ossp', 'unaccent',
+                        'pg_stat_statements', 'fuzzystrmatch', 'intarray', 'tablefunc', 'dblink', 'postgres_fdw', 'file_fdw', 'adminpack', 'pageinspect',
+                        'pg_surgery', 'lo', 'aws_s3', 'aws_lambda', 'pg_cron', 'http')
+    AND extname !~ '^(pl.*u|plpython.*|.*_fdw|oracle_fdw)$'
+  UNION ALL
+  SELECT 'default_privileges', coalesce(format('%I', n.nspname), 'database'), format('objects that %s makes are born with grants', r.rolname), 'refuse'
+  FROM pg_default_acl d JOIN pg_roles r ON r.oid = d.defaclrole LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+  WHERE EXISTS (SELECT FROM aclexplode(d.defaclacl) a WHERE a.grantee <> d.defaclrole)
+  UNION ALL
+  SELECT 'schema_create', format('%I', n.nspname), format('%s may create objects in it', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE r.rolname END), 'refuse'
+  FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+  WHERE a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner AND n.nspname !~ '^pg_'
+    AND (a.grantee = 0 OR r.rolname IN ('domicile_tenant', 'domicile_app', 'domicile_homed', 'domicile_node')
+         OR (n.nspname ~ '^domicile(_|$)' AND r.rolname NOT IN ('domicile_owner', 'domicile_keeper')))
+  UNION ALL
+  SELECT 'event_trigger', 'domicile_ddl', 'the DDL assertion is off, or not ALWAYS', 'refuse' FROM domicile.region r
+  WHERE r.event_triggers AND NOT EXISTS (SELECT FROM pg_event_trigger e WHERE e.evtname = 'domicile_ddl' AND e.evtenabled = 'A'
+    AND e.evtevent = 'ddl_command_end' AND e.evttags IS NULL AND e.evtfoid = to_regprocedure('domicile.on_ddl()'))
+  UNION ALL
+  SELECT 'commit_check', 'domicile_private.ddl_check', 'the check at commit is off, or not ALWAYS', 'refuse'
+  WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'domicile_private.ddl_check'::regclass AND t.tgname = 'domicile_commit' AND t.tgenabled = 'A')
+$$;
+
+-- What no event trigger sees: roles, memberships, settings, slots.
+CREATE FUNCTION domicile_private.role_violations() RETURNS TABLE (kind text, object text, detail text, severity text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  WITH org AS MATERIALIZED (
+    SELECT r.* FROM pg_roles r WHERE r.rolname ~ '{{role_pattern}}'
+  ), homed AS MATERIALIZED (
+    SELECT m.member FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE g.rolname = 'domicile_homed'
+  )
+  SELECT 'organization_role', format('%I', r.rolname), 'an organization''s role has SUPERUSER, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION', 'report'
+  FROM org r WHERE r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
+  UNION ALL
+  SELECT 'organization_membership', format('%I', r.rolname), format('member of %s', g.rolname), 'report'
+  FROM org r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid
+  WHERE g.rolname NOT IN ('domicile_homed', 'domicile_tenant')
+  UNION ALL
+  SELECT 'organization_membership', format('%I', u.rolname), format('may become organization role %s', r.rolname), 'report'
+  FROM org r JOIN pg_auth_members m ON m.roleid = r.oid JOIN pg_roles u ON u.oid = m.member
+  WHERE NOT (u.rolname = 'domicile_keeper' AND m.admin_option)
+  UNION ALL
+  SELECT 'organization_membership', format('%I', u.rolname), format('holds ADMIN on %s', g.rolname), 'report'
+  FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
+  WHERE g.rolname IN ('domicile_homed', 'domicile_tenant', 'domicile_keeper', 'domicile_owner') AND m.admin_option
+    AND NOT (u.rolname = 'domicile_keeper') AND current_setting('server_version_num')::int < 160000
+  UNION ALL
+  SELECT 'homed_unknown', format('%I', u.rolname), 'homed, but no organization of this region', 'report'
+  FROM homed h JOIN pg_roles u ON u.oid = h.member
+  WHERE NOT EXISTS (SELECT FROM domicile.organization o WHERE o.role = u.rolname AND o.state = 'active') AND u.rolname NOT IN ('domicile_keeper')
+  UNION ALL
+  SELECT 'homed_missing', o.key::text, 'active, but its role is not homed', 'report'
+  FROM domicile.organization o WHERE o.state = 'active'
+    AND NOT EXISTS (SELECT FROM homed h JOIN pg_roles u ON u.oid = h.member WHERE u.rolname = o.role)
+  UNION ALL
+  SELECT 'role_attribute', format('%I', r.rolname), concat_ws(', ', CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
+         CASE WHEN r.rolreplication THEN 'REPLICATION' END), 'report'
+  FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls OR r.rolreplication) AND r.oid >= 16384 AND r.rolname !~ '^rds'
+  UNION ALL
+  SELECT 'own_role', r.rolname, 'a role of Domicile may log in, or has an attribute it must not have', 'report' FROM pg_roles r
+  WHERE r.rolname ~ '^domicile_(owner|keeper|homed|tenant|app|node|reference)$'
+    AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolreplication OR (r.rolcreaterole AND r.rolname <> 'domicile_keeper'))
+  UNION ALL
+  SELECT 'own_role', u.rolname, format('%s is a member of %s', u.rolname, g.rolname), 'report'
+  FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
+  WHERE g.rolname IN ('domicile_owner', 'domicile_keeper') AND NOT u.rolcreaterole AND NOT u.rolsuper
+  UNION ALL
+  SELECT 'predefined_role', u.rolname, format('member of %s', g.rolname), 'report'
+  FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
+  WHERE g.rolname ~ '^pg_' AND g.rolname NOT IN ('pg_monitor', 'pg_database_owner') AND u.oid >= 16384
+    AND NOT (g.rolname = 'pg_signal_backend' AND u.rolname = 'domicile_keeper')
+  UNION ALL
+  SELECT 'database_create', current_database()::text, format('%s may %s', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE r.rolname END, a.privilege_type), 'report'
+  FROM pg_database d CROSS JOIN aclexplode(d.datacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+  WHERE d.datname = current_database() AND a.privilege_type = 'CREATE' AND a.grantee <> d.datdba AND NOT coalesce(r.rolcreaterole, false)
+  UNION ALL
+  SELECT 'setting', coalesce(r.rolname, 'all roles') || coalesce(' in ' || d.datname, ''), array_to_string(s.setconfig, ', '), 'report'
+  FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+  WHERE array_to_string(s.setconfig, ',') ~ '(session_replication_role|row_security|search_path|domicile\.|session_preload_libraries|local_preload_libraries)'
+  UNION ALL
+  SELECT 'setting', 'max_prepared_transactions', 'not 0: a prepared transaction can keep a fence waiting for ever', 'report'
+  WHERE current_setting('max_prepared_transactions')::int <> 0
+  UNION ALL
+  SELECT 'setting', 'log_min_error_statement', 'a refused row stands in the server''s log: set it to log, fatal or panic, or keep that log in the region', 'report'
+  WHERE current_setting('log_min_error_statement') NOT IN ('log', 'fatal', 'panic')
+  UNION ALL
+  SELECT 'setting', 'log_parameter_max_length_on_error', 'parameters of failed statements stand in the server''s log', 'report'
+  WHERE current_setting('log_parameter_max_length_on_error') <> '0'
+  UNION ALL
+  SELECT 'logical_slot', slot_name::text, 'data can be read from the log', 'report' FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database()
+  UNION ALL
+  SELECT 'large_object', r.rolname, count(*)::text || ' large objects, which row security does not cover', 'report'
+  FROM pg_largeobject_metadata l JOIN pg_roles r ON r.oid = l.lomowner GROUP BY r.rolname
+  UNION ALL
+  SELECT 'definer_function', p.oid::regprocedure::text, 'runs with the rights of ' || r.rolname, 'report'
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles r ON r.oid = p.proowner
+  WHERE p.prosecdef AND n.nspname !~ '^(pg_|domicile(_|$))' AND n.nspname <> 'information_schema' AND (r.rolsuper OR r.rolbypassrls)
+$$;
+
+-- Everything, once per (kind, object, detail).
+CREATE FUNCTION domicile.violations() RETURNS TABLE (kind text, object text, detail text, severity text, known boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT DISTINCT v.kind, v.object, v.detail, v.severity, k.kind IS NOT NULL
+  FROM (SELECT * FROM domicile_private.table_violations() UNION ALL SELECT * FROM domicile_private.database_violations()
+        UNION ALL SELECT * FROM domicile_private.role_violations()) v
+  LEFT JOIN domicile.known_violation k ON k.kind = v.kind AND k.object = v.object
+  ORDER BY v.kind, v.object, v.detail
+$$;
+
+-- What is there now is known from now on; returns how many findings that are.
+CREATE FUNCTION domicile_private.accept_violations() RETURNS bigint LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  WITH added AS (
+    INSERT INTO domicile.known_violation (kind, object) SELECT DISTINCT v.kind, v.object FROM domicile.violations() v WHERE v.severity = 'refuse'
+    ON CONFLICT DO NOTHING RETURNING 1)
+  SELECT count(*) FROM added
+$$;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile_private FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION domicile.violations() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION domicile.violations() TO domicile_node;

@@ -1,0 +1,102 @@
+-- The DDL assertion. The event trigger itself needs a superuser (or a managed service's administrator) and
+-- is made apart; without it a scheduled scan of violations() takes its place.
+--
+-- A statement that weakens a guarded table is refused at once. A new table cannot be right before it is
+-- classified, so it is born closed, and whatever else takes more than one statement is looked at when the
+-- transaction commits.
+SET LOCAL ROLE domicile_owner;
+
+CREATE FUNCTION domicile_private.refusals() RETURNS TABLE (kind text, object text, detail text) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+  SELECT v.kind, v.object, v.detail
+  FROM (SELECT * FROM domicile_private.table_violations() UNION ALL SELECT * FROM domicile_private.database_violations()) v
+  WHERE v.severity = 'refuse' AND NOT EXISTS (SELECT FROM domicile.known_violation k WHERE k.kind = v.kind AND k.object = v.object)
+$$;
+
+CREATE FUNCTION domicile_private.commit_check() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  reasons text;
+BEGIN
+  -- The first row of a transaction checks for all of them.
+  IF NOT EXISTS (SELECT FROM domicile_private.ddl_check c WHERE c.transaction = NEW.transaction) THEN RETURN NULL; END IF;
+  DELETE FROM domicile_private.ddl_check c WHERE c.transaction = NEW.transaction;
+  SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') INTO reasons FROM domicile_private.refusals() r;
+  IF reasons IS NOT NULL THEN
+    RAISE EXCEPTION 'domicile: this transaction is refused: %', reasons USING ERRCODE = '42501';
+  END IF;
+  RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER domicile_commit AFTER INSERT ON domicile_private.ddl_check DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION domicile_private.commit_check();
+ALTER TABLE domicile_private.ddl_check ENABLE ALWAYS TRIGGER domicile_commit;
+
+CREATE FUNCTION domicile.check_ddl(command text) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  at_once text;
+  later boolean;
+BEGIN
+  IF EXISTS (SELECT FROM domicile_private.upgrade u WHERE u.transaction = pg_current_xact_id_if_assigned()) THEN
+    later := true;
+  ELSE
+    SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') FILTER (WHERE r.kind <> 'unclassified'),
+           coalesce(bool_or(r.kind = 'unclassified'), false)
+    INTO at_once, later FROM domicile_private.refusals() r;
+  END IF;
+  IF at_once IS NOT NULL THEN
+    RAISE EXCEPTION 'domicile: % is refused: %', command, at_once USING ERRCODE = '42501';
+  END IF;
+  IF later AND NOT EXISTS (SELECT FROM domicile_private.ddl_check c WHERE c.transaction = pg_current_xact_id_if_assigned()) THEN
+    INSERT INTO domicile_private.ddl_check (command) VALUES (check_ddl.command);
+  END IF;
+END
+$$;
+
+-- Is this relation in the catalog by its own name and armed? (A partition never is: it is closed, and served
+-- through its root.)
+CREATE FUNCTION domicile.is_classified(rel oid) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM domicile.catalog_table k JOIN pg_class c ON c.oid = rel JOIN pg_namespace n ON n.oid = c.relnamespace
+                 WHERE k.schema_name = n.nspname AND k.table_name = c.relname AND k.class IN ('system', 'ignored'))
+      OR EXISTS (SELECT FROM domicile_private.members() m WHERE m.rel = is_classified.rel AND m.rel <> m.root AND m.mode <> 'enforce')
+$$;
+
+-- Runs as whoever ran the DDL, because only the owner may close the new table.
+CREATE FUNCTION domicile.on_ddl() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  made record;
+  grantee text;
+BEGIN
+  IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands())
+     AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() d WHERE d.schema_name IS DISTINCT FROM 'pg_temp') THEN
+    RETURN;
+  END IF;
+  IF tg_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA') THEN
+    FOR made IN SELECT DISTINCT d.objid, c.relkind, c.oid::regclass AS name, c.relacl IS NOT NULL AS granted, c.relowner
+                FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't' AND NOT d.in_extension
+                  AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+                  AND n.nspname !~ '^(pg_|domicile(_|$))' LOOP
+      CONTINUE WHEN domicile.is_classified(made.objid);
+      IF made.relkind <> 'm' THEN
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', made.name);
+      END IF;
+      IF made.granted THEN
+        FOR grantee IN SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+                       FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = made.objid AND a.grantee <> c.relowner LOOP
+          EXECUTE format('REVOKE ALL ON %s FROM %s', made.name, grantee);
+        END LOOP;
+      END IF;
+      RAISE NOTICE 'domicile: table % is not classified and stays closed until it stands in the catalog and region init has run', made.name;
+    END LOOP;
+  END IF;
+  PERFORM domicile.check_ddl(tg_tag);
+END
+$$;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile_private FROM PUBLIC;
+
+-- The fingerprints of everything installed so far.
+SELECT domicile_private.pin();
