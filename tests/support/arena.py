@@ -143,6 +143,23 @@ class Arena:
                          expires or str(int(time.time()) + seconds), secrets.token_hex(8)])
         return head + "~" + hmac.new(secret or real_secret, head.encode(), hashlib.sha256).hexdigest()
 
+    # -- what the guard is made of
+
+    def slots(self, session: Session) -> list[str]:
+        """The sequences that hold a transaction's context."""
+        return [row[0] for row in session.must(
+            "SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'S' AND c.relnamespace = ANY "
+            "(ARRAY['domicile', 'domicile_private']::regnamespace[]) ORDER BY 1").rows]
+
+    def hints(self, session: Session) -> list[str]:
+        """The custom settings named in the guard's own functions."""
+        return [row[0] for row in session.must(
+            "SELECT DISTINCT m[1] FROM pg_proc p, regexp_matches(p.prosrc, '''(domicile[a-z_]*[.][a-z_]+)''', 'g') m "
+            "WHERE p.pronamespace::regnamespace::text LIKE 'domicile%'").rows]
+
+    def fence(self, session: Session, key: str, epoch: int):
+        session.must("SELECT domicile.fence_organization($1, $2)", key, epoch)
+
     # -- copies of the database
 
     @contextlib.contextmanager

@@ -12,8 +12,8 @@ A file holds `[[case]]` tables:
              data     what COPY FROM STDIN reads
              expect   this step's outcome      do       an operation of the harness, see driver
   expect   the last step's outcome:
-             ok | any | empty | own (one row at least, column 1 is the attacker's key in each)
-             rows N | value X | tag INSERT 0 0 | one or several SQLSTATEs separated by blanks
+             ok | any | empty | own (one row at least, column 1 is the attacker's key in each) | a SQLSTATE |
+             guarded (23514, or 42704 for an organization that never had a role), or several of these separated by blanks; else rows N | value X | tag INSERT 0 0 [SQLSTATE]
   fresh    true: runs in a database of its own, since it changes definitions
   keys     key types it runs for (default: bigint alone; "all" for the three)
   reported regular expression that a line of domicile.violations() has to match afterwards
@@ -53,8 +53,8 @@ ACTORS = {
 FIELDS = {"name", "actors", "steps", "expect", "fresh", "keys", "reported", "hidden", "leaks", "limit", "why"}
 STEP_FIELDS = {"as", "session", "sql", "bind", "prepare", "execute", "data", "expect", "do"}
 KEY_TYPES = ("bigint", "uuid", "text")
-SQLSTATES = re.compile(r"^[0-9A-Z]{5}( [0-9A-Z]{5})*$")
-WORDS = re.compile(r"^(ok|any|empty|own|rows \d+|value .*|tag .+)$", re.S)
+EXPECT = re.compile(r"^(([0-9A-Z]{5}|ok|any|empty|own|guarded)( ([0-9A-Z]{5}|ok|any|empty|own|guarded))*|rows \d+|value .*|tag .+)$",
+                    re.S)
 
 
 @dataclasses.dataclass
@@ -104,7 +104,7 @@ def _steps(raw: dict, where: str) -> list[Step]:
         assert not step.actor or step.actor in ACTORS, f"{where}: actor {step.actor}"
         steps.append(step)
     for step in steps:
-        assert SQLSTATES.match(step.expect) or WORDS.match(step.expect), f"{where}: expect {step.expect!r}"
+        assert EXPECT.match(step.expect), f"{where}: expect {step.expect!r}"
     return steps
 
 

@@ -53,6 +53,12 @@ CREATE TABLE app.question (              -- mixed: a NULL key is a shared row
   prompt text NOT NULL
 );
 
+CREATE TABLE app.draft (                 -- of an organization, and empty
+  org_id {{key}} NOT NULL,
+  id bigint NOT NULL,
+  PRIMARY KEY (org_id, id)
+);
+
 CREATE TABLE app.country (               -- reference
   code text PRIMARY KEY,
   name text NOT NULL
