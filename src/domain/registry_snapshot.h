@@ -1,11 +1,12 @@
-// What a node knows of the registry at one revision: every organization's key, slug, home, state and
-// epoch, and the regions. Immutable and compact, so that each event loop can hold one and answer a
-// million organizations' lookups from memory without a lock, an allocation or a question to anybody.
+// What a node knows of the registry at one revision: every organization's key, slug, home, state
+// and epoch, and the regions. Immutable and compact, so that each event loop can hold one and
+// answer a million organizations' lookups from memory without a lock, an allocation or a question
+// to anybody.
 //
-// Memory: organizations lie one behind the other in an arena; indexes by key, slug and verified domain
-// hold 32-bit arena positions in cache-line buckets (domain/bucket_index.h). A snapshot is a large
-// `base` layer and a small `recent` one over it: a change costs the size of what changed lately, not
-// of the whole registry; the Builder folds the layers together when `recent` has grown.
+// Memory: organizations lie one behind the other in an arena; indexes by key, slug and verified
+// domain hold 32-bit arena positions in cache-line buckets (domain/bucket_index.h). A snapshot is a
+// large `base` layer and a small `recent` one over it: a change costs the size of what changed
+// lately, not of the whole registry; the Builder folds the layers together when `recent` has grown.
 //
 // Thread: immutable, shared by std::shared_ptr<const RegistrySnapshot>. Views that look-ups return
 // point into the snapshot and live as long as it does.
@@ -25,8 +26,9 @@
 
 namespace domicile::domain {
 
-// HMAC-SHA256 of a verified e-mail domain under the registry's pepper (store/registry_domain_hash.h):
-// a domain can name a person, so the registry never holds it in clear.
+// HMAC-SHA256 of a verified e-mail domain under the registry's pepper
+// (store/registry_domain_hash.h): a domain can name a person, so the registry never holds it in
+// clear.
 using DomainHash = std::array<std::uint8_t, 32>;
 
 // SHA-256 over the registry's history up to a revision: two registries with the same revision and
@@ -52,8 +54,8 @@ class RegistrySnapshot {
   // Knows nobody: revision 0, no region.
   static std::shared_ptr<const RegistrySnapshot> empty();
 
-  // The form kept on disk (registry/snapshot_file.h adds header and checksum). decode() checks every
-  // length, name and duplicate, so that any bytes are either a whole snapshot or an error.
+  // The form kept on disk (registry/snapshot_file.h adds header and checksum). decode() checks
+  // every length, name and duplicate, so that any bytes are either a whole snapshot or an error.
   std::string encode() const;
   static Result<std::shared_ptr<const RegistrySnapshot>> decode(std::string_view bytes);
 
@@ -65,13 +67,15 @@ class RegistrySnapshot {
   std::optional<OrganizationView> find(std::string_view key) const;
   std::optional<OrganizationView> find(const OrgKey& key) const { return find(key.view()); }
   std::optional<OrganizationView> find_slug(std::string_view slug) const;
-  std::optional<OrganizationView> find_slug(const Slug& slug) const { return find_slug(slug.view()); }
+  std::optional<OrganizationView> find_slug(const Slug& slug) const {
+    return find_slug(slug.view());
+  }
   std::optional<OrganizationView> find_domain(const DomainHash& domain) const;
 
-  std::span<const Region> regions() const;        // sorted by id
+  std::span<const Region> regions() const;          // sorted by id
   const Region* region(std::string_view id) const;  // nullptr: unknown
   const Region* region(const RegionId& id) const { return region(id.view()); }
-  const Region* master() const;                   // nullptr: none known
+  const Region* master() const;  // nullptr: none known
 
   const std::string& registry_id() const;  // 32 hex digits, "" for the empty snapshot
   std::uint64_t revision() const;
@@ -80,7 +84,8 @@ class RegistrySnapshot {
   std::size_t memory_bytes() const;
 
   // Every organization once, in no particular order, with its verified domains.
-  void for_each(const std::function<void(const OrganizationView&, std::span<const DomainHash>)>& visit) const;
+  void for_each(
+      const std::function<void(const OrganizationView&, std::span<const DomainHash>)>& visit) const;
 
  private:
   struct Layer;
@@ -100,10 +105,11 @@ class RegistrySnapshot::Builder {
 
   Builder& registry_id(std::string id);
   Builder& regions(std::vector<Region> regions);  // replaces all of them
-  // Adds the organization, or replaces what was known of it, verified domains included. A slug is for
-  // life: changing it is an error.
+  // Adds the organization, or replaces what was known of it, verified domains included. A slug is
+  // for life: changing it is an error.
   Result<void> put(const Organization& organization, std::span<const DomainHash> domains = {});
-  Result<std::shared_ptr<const RegistrySnapshot>> build(std::uint64_t revision, const RegistryChain& chain = {});
+  Result<std::shared_ptr<const RegistrySnapshot>> build(std::uint64_t revision,
+                                                        const RegistryChain& chain = {});
 
  private:
   struct State;
