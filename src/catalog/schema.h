@@ -83,14 +83,20 @@ struct Schema {
 
 // What some rows of one table have shown, along the way the catalog gives it.
 struct Facts {
-  std::int64_t sampled_rows = 0;   // how many were looked at; 0: the table was empty
-  bool whole_table = false;        // the sample was all of it
-  std::int64_t null_keys = 0;      // rows whose key (or a step of the path) is NULL
-  std::int64_t orphans = 0;        // rows whose key or step points to nothing
+  std::string way;                // the way that was followed, as text: the facts speak of no other
+  std::int64_t sampled_rows = 0;  // how many were looked at; 0: the table was empty
+  bool whole_table = false;       // the sample was all of it
+  std::int64_t null_keys = 0;     // rows whose key (or a step of the path) is NULL
+  std::int64_t orphans = 0;       // rows whose key or step points to nothing
   std::int64_t organizations = 0;  // distinct organizations in the sample
   // Rows that reach one organization by the table's way and another one by a second way.
   std::int64_t rows_of_two_organizations = 0;
   std::string second_way;  // that way, as text
+  // Of this table's rows that sampled rows of other tables point at: how many, and how many of them
+  // from two organizations or more. -1: not asked.
+  std::int64_t used_rows = -1;
+  std::int64_t used_by_several = -1;
+  std::vector<std::string> type_values;  // of a polymorphic pair, in the sample
 };
 using FactsByTable = std::map<QualifiedName, Facts>;
 

@@ -1,0 +1,242 @@
+#include "catalog/classify_keys.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "catalog/naming.h"
+
+namespace domicile::catalog {
+namespace {
+
+struct KeyColumn {
+  std::string column;
+  bool not_null = false;
+  bool declared = false;   // a foreign key to the root, or to a key column through a composite key
+  bool canonical = false;  // named as in most tables
+};
+
+class ByKeys {
+ public:
+  ByKeys(const Graph& graph, const Root& root, const FactsByTable& facts, std::size_t users,
+         std::vector<Verdict>& verdicts)
+      : graph_(graph),
+        root_(root),
+        facts_(facts),
+        users_(users),
+        verdicts_(verdicts),
+        columns_(verdicts.size()) {}
+
+  void run() {
+    if (root_.table != Graph::npos) settle_root();
+    for (std::size_t i = 0; i < verdicts_.size(); ++i) {
+      if (i != root_.table) find_columns(i);
+    }
+    through_composite_keys();
+    for (std::size_t i = 0; i < verdicts_.size(); ++i) {
+      if (!verdicts_[i].done && !columns_[i].empty()) choose(i);
+    }
+  }
+
+ private:
+  void settle_root() {
+    Verdict& v = verdicts_[root_.table];
+    v.way = v.decided ? v.way : Way{{}, root_.key};
+    if (v.done) return;
+    v.done = true;
+    v.table_class = TableClass::organization;
+    v.confidence = root_.key.empty() ? Confidence::unsure : root_.confidence;
+    v.why = root_.why;
+    v.why.insert(v.why.begin(), "its rows are the organizations");
+  }
+
+  void add(std::size_t i, const std::string& column, bool declared) {
+    for (KeyColumn& known : columns_[i]) {
+      if (known.column != column) continue;
+      known.declared = known.declared || declared;
+      return;
+    }
+    const Column* shape = graph_.tables[i]->column(column);
+    if (shape == nullptr) return;
+    const bool canonical = !root_.columns.empty() && column == root_.columns[0];
+    columns_[i].push_back({column, shape->not_null, declared, canonical});
+  }
+
+  void find_columns(std::size_t i) {
+    for (std::size_t e : graph_.out[i]) {
+      const Edge& edge = graph_.edges[e];
+      if (edge.to != root_.table || edge.actor || edge.step.columns.size() != 1) continue;
+      if (edge.step.referenced_columns[0] == root_.key) add(i, edge.step.columns[0], edge.declared);
+    }
+    if (root_.columns.empty()) return;
+    // The same name as everywhere else, but nobody declared the foreign key.
+    const Column* column = graph_.tables[i]->column(root_.columns[0]);
+    if (column != nullptr && comparable(column->type, root_.type))
+      add(i, column->name, root_.table == Graph::npos);
+  }
+
+  // (tenant_id, project_id) -> projects (tenant_id, id): the child's tenant_id is the parent's.
+  void through_composite_keys() {
+    for (bool again = true; again;) {
+      again = false;
+      for (const Edge& edge : graph_.edges) {
+        if (edge.step.columns.size() < 2 || edge.from == edge.to) continue;
+        for (std::size_t k = 0; k < edge.step.columns.size(); ++k) {
+          const auto is = [&](const std::string& name) {
+            return
+                [&](const KeyColumn& c) { return c.column == name && (c.canonical || c.declared); };
+          };
+          const bool parent =
+              std::ranges::any_of(columns_[edge.to], is(edge.step.referenced_columns[k]));
+          const bool known = std::ranges::any_of(columns_[edge.from], [&](const KeyColumn& c) {
+            return c.column == edge.step.columns[k] && c.declared;
+          });
+          if (!parent || known || edge.from == root_.table) continue;
+          add(edge.from, edge.step.columns[k], true);
+          again = true;
+        }
+      }
+    }
+  }
+
+  void choose(std::size_t i) {
+    auto& found = columns_[i];
+    std::ranges::sort(found, {}, [](const KeyColumn& c) {
+      return std::tuple(!c.not_null, !c.canonical, !c.declared, c.column);
+    });
+    const KeyColumn& best = found[0];
+    Verdict& v = verdicts_[i];
+    if (!best.not_null) v.ask = Way{{}, best.column};
+    if (!best.not_null && has_strong_parent(i, best))
+      return;  // a NOT NULL parent says more than an optional key
+    v.way = Way{{}, best.column};
+    v.undeclared_key = !best.declared && root_.table != Graph::npos;
+    v.table_class = TableClass::organization;
+    v.confidence =
+        root_.confidence == Confidence::unsure ? Confidence::unsure : Confidence::certain;
+    say_what_it_is(i, best);
+    if (best.not_null && found.size() > 1 && found[1].not_null) two_owners(i, best, found[1]);
+    if (!best.not_null && !optional(i, best)) return;
+    v.done = true;
+  }
+
+  void say_what_it_is(std::size_t i, const KeyColumn& best) {
+    Verdict& v = verdicts_[i];
+    const Facts* facts = facts_of(i, best);
+    if (root_.table == Graph::npos) {
+      v.why.push_back(fmt::format("{} is the key column of most tables", best.column));
+      return;
+    }
+    if (best.declared) {
+      v.why.push_back(fmt::format("{} references {}", best.column,
+                                  to_string(graph_.tables[root_.table]->name)));
+      return;
+    }
+    v.why.push_back(
+        fmt::format("{} is named like the organization's key, without a foreign key", best.column));
+    v.confidence = std::max(v.confidence, Confidence::likely);
+    if (facts == nullptr || facts->sampled_rows == 0) return;
+    if (facts->orphans == 0 && facts->null_keys < facts->sampled_rows) {
+      v.why.push_back(
+          fmt::format("all values of {} sampled rows are organizations", facts->sampled_rows));
+      if (facts->sampled_rows >= 20 && root_.confidence == Confidence::certain)
+        v.confidence = Confidence::certain;
+    } else if (facts->orphans > 0) {
+      v.why.push_back(fmt::format("but {} of {} sampled rows name no organization", facts->orphans,
+                                  facts->sampled_rows));
+      if (facts->orphans * 2 > facts->sampled_rows) v.confidence = Confidence::unsure;
+    }
+  }
+
+  void two_owners(std::size_t i, const KeyColumn& best, const KeyColumn& second) {
+    Verdict& v = verdicts_[i];
+    v.why.push_back(fmt::format("but {} names an organization as well", second.column));
+    // With a usual name the usual column is the owner; otherwise the row may belong to either.
+    const bool told_apart = best.canonical && !second.canonical;
+    v.confidence = std::max(v.confidence, told_apart ? Confidence::likely : Confidence::unsure);
+  }
+
+  bool has_strong_parent(std::size_t i, const KeyColumn& best) const {
+    const Facts* facts = facts_of(i, best);
+    if (facts != nullptr && facts->sampled_rows > 0 && facts->null_keys == 0) return false;
+    return std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
+      const Edge& edge = graph_.edges[e];
+      return edge.not_null && !edge.actor && edge.to != users_ && edge.to != root_.table &&
+             std::ranges::any_of(columns_[edge.to], &KeyColumn::not_null);
+    });
+  }
+
+  // A key that may be NULL: a shared row, a row of a person, or a column that was never made NOT
+  // NULL. False: leave the table to the other passes.
+  bool optional(std::size_t i, const KeyColumn& best) {
+    Verdict& v = verdicts_[i];
+    const TableShape& table = *graph_.tables[i];
+    const Facts* facts = facts_of(i, best);
+    const bool looked = facts != nullptr && facts->sampled_rows > 0;
+    if (looked && facts->null_keys == 0) {
+      v.why.push_back(
+          fmt::format("it may be NULL, but is not in any of {} sampled rows", facts->sampled_rows));
+      v.confidence = std::max(v.confidence, Confidence::likely);
+      return true;
+    }
+    const std::string seen = looked ? fmt::format("{} of {} sampled rows have none",
+                                                  facts->null_keys, facts->sampled_rows)
+                                    : "no rows were looked at";
+    v.why.push_back(fmt::format("it may be NULL ({})", seen));
+    if (i == users_) {  // the pass over people judges those who sign in
+      v.way.reset();
+      v.why.clear();
+      return false;
+    }
+    const bool personal =
+        about_people(table) || std::ranges::any_of(table.columns, [&](const Column& c) {
+          return !personal_label(c, false).empty();
+        });
+    const bool of_person = std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
+      return graph_.edges[e].to == users_ && graph_.edges[e].not_null;
+    });
+    const bool content = lookup_weight(table.name.name) < 0;
+    if (personal || of_person || (content && !looked)) {
+      // Were a NULL row shared, it would be copied to every region.
+      v.why.push_back(
+          of_person
+              ? "its rows are about a person, so a row without an organization is no shared row"
+          : personal
+              ? "it holds personal data, so a row without an organization cannot be a shared row"
+              : "its name is that of things which people make, hardly of shared rows");
+      v.confidence = Confidence::unsure;
+      return true;
+    }
+    v.table_class = TableClass::mixed;
+    v.why.push_back("a row without an organization is taken for a shared row");
+    v.confidence =
+        std::max(v.confidence, looked && !content ? Confidence::likely : Confidence::unsure);
+    if (!looked && lookup_weight(table.name.name) >= 3 && v.confidence == Confidence::unsure &&
+        root_.confidence != Confidence::unsure) {
+      v.confidence = Confidence::likely;
+      v.why.push_back("as its name says");
+    }
+    return true;
+  }
+
+  const Facts* facts_of(std::size_t i, const KeyColumn& column) const {
+    return facts_along(facts_, graph_.tables[i]->name, Way{{}, column.column});
+  }
+
+  const Graph& graph_;
+  const Root& root_;
+  const FactsByTable& facts_;
+  std::size_t users_;
+  std::vector<Verdict>& verdicts_;
+  std::vector<std::vector<KeyColumn>> columns_;
+};
+
+}  // namespace
+
+void classify_by_keys(const Graph& graph, const Root& root, const FactsByTable& facts,
+                      std::size_t users, std::vector<Verdict>& verdicts) {
+  ByKeys(graph, root, facts, users, verdicts).run();
+}
+
+}  // namespace domicile::catalog

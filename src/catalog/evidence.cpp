@@ -1,0 +1,125 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "catalog/classify.h"
+#include "catalog/naming.h"
+
+namespace domicile::catalog {
+namespace {
+
+class Scale {
+ public:
+  void weigh(int points, std::string why) {
+    evidence_.score += points;
+    if (points > 0)
+      evidence_.why.push_back(std::move(why));
+    else if (points < 0)
+      against_.push_back(std::move(why));
+  }
+  ReferenceEvidence result() {
+    for (std::string& why : against_) evidence_.why.push_back("but " + why);
+    return std::move(evidence_);
+  }
+
+ private:
+  ReferenceEvidence evidence_;
+  std::vector<std::string> against_;
+};
+
+void weigh_columns(Scale& scale, const TableShape& table) {
+  bool code = false;
+  bool label = false;
+  int content = 0;
+  for (const Column& column : table.columns) {
+    if (!personal_label(column, about_people(table)).empty())
+      scale.weigh(-8, fmt::format("column {} looks personal", column.name));
+    if (content_column(column)) ++content;
+    if (column.type == "json" || column.type == "jsonb") ++content;
+    const auto words = words_of(column.name);
+    code = code || (!words.empty() && (words.back() == "code" || words.back() == "slug" ||
+                                       words.back() == "symbol" || words.front() == "iso" ||
+                                       words.back() == "key" || words.back() == "codename"));
+    label = label || column.name == "name" || column.name == "title" || column.name == "label" ||
+            column.name == "description" || column.name.starts_with("name_") ||
+            column.name.ends_with("Name");
+  }
+  if (content > 0)
+    scale.weigh(-2 * std::min(content, 2), "it holds content (bodies, files, amounts or tokens)");
+  if (code && table.columns.size() <= 14) scale.weigh(2, "it has a code or slug");
+  if (label && table.columns.size() <= 9) scale.weigh(1, "few columns, with a name or label");
+  if (!polymorphic_pairs(table).empty())
+    scale.weigh(-8, "it points at rows of several tables by type and id");
+  const bool stamped = std::ranges::any_of(table.columns, [](const Column& c) {
+    return c.name.starts_with("created") || c.name.starts_with("inserted_at");
+  });
+  if (!stamped) scale.weigh(1, "it has no creation time");
+  if (table.rows >= 0 && table.rows > 200'000)
+    scale.weigh(-4, fmt::format("it has about {:.0f} rows", table.rows));
+  else if (table.rows > 0 && table.rows <= 20'000)
+    scale.weigh(1, fmt::format("it is small, about {:.0f} rows", table.rows));
+}
+
+void weigh_neighbours(Scale& scale, const Graph& graph, std::size_t at,
+                      const std::vector<Verdict>& verdicts) {
+  std::size_t users = 0;
+  bool one_to_one = false;
+  for (std::size_t e : graph.in[at]) {
+    const Edge& edge = graph.edges[e];
+    const Verdict& child = verdicts[edge.from];
+    if (!child.done || edge.actor) continue;
+    ++users;
+    one_to_one = one_to_one || (edge.unique && child.of_organization());
+  }
+  if (users > 0)
+    scale.weigh(users >= 3 ? 3 : 2, fmt::format("{} classified tables point at it", users));
+  if (one_to_one) scale.weigh(-5, "an organization table uses each of its rows once");
+  std::size_t to_reference = 0;
+  bool elsewhere = false;
+  for (std::size_t e : graph.out[at]) {
+    const Edge& edge = graph.edges[e];
+    const Verdict& parent = verdicts[edge.to];
+    if (parent.done && parent.table_class == TableClass::reference)
+      ++to_reference;
+    else if (!edge.actor)
+      elsewhere = true;
+    if (edge.actor && edge.not_null)
+      scale.weigh(-2, fmt::format("{} is always set", edge.step.columns[0]));
+    if (!edge.actor && parent.of_organization())
+      scale.weigh(-3, fmt::format("{} can point into organization data", edge.step.columns[0]));
+  }
+  if (to_reference > 0 && !elsewhere) {
+    scale.weigh(to_reference > 1 ? 4 : 3, "it hangs on reference tables only");
+  }
+}
+
+void weigh_facts(Scale& scale, const Facts& facts) {
+  if (facts.used_by_several > 0 && facts.used_by_several * 5 >= facts.used_rows) {
+    scale.weigh(5, fmt::format("{} of {} used rows are used by several organizations",
+                               facts.used_by_several, facts.used_rows));
+  } else if (facts.used_rows >= 20 && facts.organizations >= 3 && facts.used_by_several == 0) {
+    scale.weigh(
+        -8, fmt::format("each of {} used rows is used by one organization alone", facts.used_rows));
+  }
+}
+
+}  // namespace
+
+ReferenceEvidence reference_evidence(const Graph& graph, std::size_t table,
+                                     const std::vector<Verdict>& verdicts,
+                                     const FactsByTable& facts) {
+  Scale scale;
+  const TableShape& shape = *graph.tables[table];
+  const int named = lookup_weight(shape.name.name);
+  if (named > 0)
+    scale.weigh(named, "its name is that of a list which is the same everywhere");
+  else if (named < 0)
+    scale.weigh(named, "its name is that of things which people make");
+  weigh_columns(scale, shape);
+  weigh_neighbours(scale, graph, table, verdicts);
+  if (const auto known = facts.find(shape.name); known != facts.end())
+    weigh_facts(scale, known->second);
+  return scale.result();
+}
+
+}  // namespace domicile::catalog

@@ -1,0 +1,49 @@
+// The schema as a graph: tables, and edges from child to parent along foreign keys, declared or
+// told by a column's name (`course_id` beside a table `courses`). Built once from a Schema and held
+// by propose().
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "catalog/probe.h"
+#include "catalog/schema.h"
+
+namespace domicile::catalog {
+
+struct Edge {
+  std::size_t from = 0;  // places in Graph::tables
+  std::size_t to = 0;
+  PathStep step;  // with its referenced columns
+  bool declared = true;
+  bool validated = true;
+  bool not_null = false;     // all of its columns
+  bool actor = false;        // created_by and the like
+  bool cascade = false;      // ON DELETE CASCADE: the child lives and dies with the parent
+  bool identifying = false;  // its columns are part of the child's primary key
+  bool unique = false;       // at most one child per parent
+};
+
+struct Graph {
+  std::vector<const TableShape*> tables;
+  std::vector<Edge> edges;
+  std::vector<std::vector<std::size_t>>
+      out;  // by table: its edges to parents, self-references left out
+  std::vector<std::vector<std::size_t>> in;
+  std::vector<std::vector<std::size_t>> self;
+  std::map<QualifiedName, std::size_t> places;
+
+  std::size_t place(const QualifiedName& name) const;  // npos when absent
+  static constexpr std::size_t npos = static_cast<std::size_t>(-1);
+};
+
+// `refuted` are inferred edges that the rows spoke against, as (table, column).
+Graph build_graph(const Schema& schema,
+                  const std::vector<std::pair<QualifiedName, std::string>>& refuted);
+
+// The step as the catalog writes it: referenced columns are left out when they are the primary key.
+PathStep catalog_step(const Graph& graph, const PathStep& step);
+
+}  // namespace domicile::catalog

@@ -1,0 +1,206 @@
+#include "catalog/root.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "catalog/naming.h"
+
+namespace domicile::catalog {
+namespace {
+
+class Finder {
+ public:
+  explicit Finder(const Graph& graph) : graph_(graph) {}
+
+  std::vector<RootCandidate> candidates() const {
+    std::vector<RootCandidate> out;
+    for (std::size_t i = 0; i < graph_.tables.size(); ++i) {
+      if (auto candidate = judge(i)) out.push_back(*std::move(candidate));
+    }
+    std::ranges::sort(out, [&](const auto& a, const auto& b) {
+      return a.score != b.score ? a.score > b.score
+                                : graph_.tables[a.table]->name < graph_.tables[b.table]->name;
+    });
+    return out;
+  }
+
+  // Names of the columns that point at the root, most frequent first.
+  std::vector<std::string> key_columns(std::size_t root) const {
+    std::map<std::string, int> counts;
+    for (std::size_t e : graph_.in[root]) {
+      const Edge& edge = graph_.edges[e];
+      if (edge.step.columns.size() == 1 && !edge.actor) ++counts[edge.step.columns[0]];
+    }
+    return by_count(counts);
+  }
+
+  // Without a table of organizations: the column that most tables share and that is named like one.
+  std::vector<std::string> shared_columns(std::string& type) const {
+    std::map<std::string, int> counts;
+    std::map<std::string, std::string> types;
+    for (const TableShape* table : graph_.tables) {
+      for (const Column& column : table->columns) {
+        auto words = words_of(column.name);
+        if (words.size() > 1 &&
+            (words.back() == "id" || words.back() == "key" || words.back() == "slug" ||
+             words.back() == "uuid" || words.back() == "code"))
+          words.pop_back();
+        if (words.size() != 1 || organization_weight(words[0]) < 5 ||
+            family_of(column.type) == TypeFamily::other)
+          continue;
+        ++counts[column.name];
+        types.emplace(column.name, column.type);
+      }
+    }
+    auto names = by_count(counts);
+    if (names.empty() || counts[names[0]] < 2 ||
+        counts[names[0]] * 5 < static_cast<int>(graph_.tables.size()))
+      return {};
+    type = types[names[0]];
+    names.resize(1);
+    return names;
+  }
+
+ private:
+  static std::vector<std::string> by_count(const std::map<std::string, int>& counts) {
+    std::vector<std::pair<int, std::string>> sorted;
+    for (const auto& [name, count] : counts) sorted.emplace_back(-count, name);
+    std::ranges::sort(sorted);
+    std::vector<std::string> names;
+    for (auto& [count, name] : sorted) names.push_back(std::move(name));
+    return names;
+  }
+
+  std::optional<RootCandidate> judge(std::size_t i) const {
+    const TableShape& table = *graph_.tables[i];
+    const int named = organization_weight(table.name.name);
+    const Index* key = table.primary_key();
+    if (key == nullptr || key->columns.size() != 1 || user_weight(table.name.name) >= 7)
+      return std::nullopt;
+    if (lookup_weight(table.name.name) > 0 && named == 0) return std::nullopt;
+    std::set<std::size_t> direct;
+    for (std::size_t e : graph_.in[i]) {
+      if (!graph_.edges[e].actor) direct.insert(graph_.edges[e].from);
+    }
+    const double all = static_cast<double>(graph_.tables.size());
+    const double share = static_cast<double>(direct.size()) / all;
+    if (named == 0 && share < 0.3) return std::nullopt;
+    const double reach = static_cast<double>(reaching(i)) / all;
+    RootCandidate out{.table = i, .score = named * 3.0 + 40 * share + 40 * reach, .why = {}};
+    if (named > 0) out.why.push_back(fmt::format("its name means an organization"));
+    out.why.push_back(fmt::format("{} of {} tables point at it, {} reach it", direct.size(),
+                                  graph_.tables.size(), reaching(i)));
+    for (const char* column : {"slug", "subdomain", "domain", "plan", "billing_email", "plan_id"}) {
+      if (table.column(column) != nullptr) {
+        out.score += 3;
+        out.why.push_back(fmt::format("it has a column {}", column));
+        break;
+      }
+    }
+    // What belongs to another candidate is not the root itself, and people are not organizations.
+    for (std::size_t e : graph_.out[i]) {
+      const Edge& edge = graph_.edges[e];
+      if (edge.not_null && !edge.actor &&
+          organization_weight(graph_.tables[edge.to]->name.name) > 0) {
+        out.score -= 20;
+        out.why.push_back(
+            fmt::format("but it belongs to {} itself", to_string(graph_.tables[edge.to]->name)));
+        break;
+      }
+    }
+    const bool signs_in = std::ranges::any_of(table.columns, [](const Column& c) {
+      return personal_label(c, false) == "credential" || c.name == "email";
+    });
+    if (signs_in && named < 8) out.score -= 12;
+    if (direct.empty()) out.score -= 15;
+    return out;
+  }
+
+  std::size_t reaching(std::size_t root) const {
+    std::vector<bool> seen(graph_.tables.size());
+    std::vector<std::size_t> open = {root};
+    seen[root] = true;
+    std::size_t count = 0;
+    while (!open.empty()) {
+      const std::size_t at = open.back();
+      open.pop_back();
+      for (std::size_t e : graph_.in[at]) {
+        const Edge& edge = graph_.edges[e];
+        if (seen[edge.from] || edge.actor || !edge.not_null) continue;
+        seen[edge.from] = true;
+        ++count;
+        open.push_back(edge.from);
+      }
+    }
+    return count;
+  }
+
+  const Graph& graph_;
+};
+
+std::string type_of(const TableShape& table, const std::string& column) {
+  const Column* found = table.column(column);
+  return found == nullptr ? "" : found->type;
+}
+
+}  // namespace
+
+Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided,
+               const std::string& decided_column) {
+  const Finder finder(graph);
+  Root root;
+  if (decided && graph.place(*decided) != Graph::npos) {
+    root.table = graph.place(*decided);
+    root.confidence = Confidence::certain;
+    root.why = {"it was named as the root"};
+  } else if (decided_column.empty()) {
+    const auto candidates = finder.candidates();
+    if (!candidates.empty() && candidates[0].score >= 20) {
+      root.table = candidates[0].table;
+      root.why = candidates[0].why;
+      root.confidence = candidates[0].score >= 45 ? Confidence::certain : Confidence::likely;
+      for (std::size_t i = 1; i < candidates.size(); ++i) {
+        if (candidates[i].score < 0.8 * candidates[0].score) break;
+        root.others.push_back(candidates[i]);
+      }
+      if (!root.others.empty()) root.confidence = Confidence::likely;
+      if (organization_weight(graph.tables[root.table]->name.name) == 0)
+        root.confidence = Confidence::unsure;
+    }
+  }
+  if (root.table != Graph::npos) {
+    const TableShape& table = *graph.tables[root.table];
+    const Index* key = table.primary_key();
+    root.key = key != nullptr && !key->columns.empty() ? key->columns[0] : "";
+    // Foreign keys may name a unique column instead of the primary key: a slug as the key.
+    for (std::size_t e : graph.in[root.table]) {
+      const Edge& edge = graph.edges[e];
+      if (edge.declared && edge.step.columns.size() == 1 && !edge.actor) {
+        root.key = edge.step.referenced_columns[0];
+        break;
+      }
+    }
+    root.columns = finder.key_columns(root.table);
+    root.type = type_of(table, root.key);
+    return root;
+  }
+  if (!decided_column.empty()) {
+    root.columns = {decided_column};
+    for (const TableShape* table : graph.tables) {
+      if (root.type.empty()) root.type = type_of(*table, decided_column);
+    }
+    root.confidence = Confidence::certain;
+    return root;
+  }
+  root.columns = finder.shared_columns(root.type);
+  root.confidence = Confidence::likely;
+  if (root.found()) {
+    root.why = {fmt::format("no table lists the organizations; the column {} stands in most tables",
+                            root.columns[0])};
+  }
+  return root;
+}
+
+}  // namespace domicile::catalog
