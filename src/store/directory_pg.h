@@ -1,0 +1,81 @@
+// The directory on the regional PostgreSQL, over a small pool of blocking connections of the node's
+// run-time role. Administrative calls, which only the CLI makes, stand here and not in the port.
+//
+// No error of this class quotes a row: PostgreSQL's "Failing row contains" would put a person into
+// an operator's log.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "store/directory.h"
+#include "store/pg_pool.h"
+
+namespace domicile::store {
+
+class PgDirectory final : public Directory {
+ public:
+  struct Options {
+    std::string dsn;
+    unsigned connections = 4;
+    std::chrono::milliseconds wait{2000};
+    std::chrono::milliseconds statement_timeout{5000};
+  };
+  explicit PgDirectory(Options options);
+
+  Result<std::optional<UserAccount>> find_user(const domain::OrgKey& organization,
+                                               std::string_view login) override;
+  Result<std::optional<UserAccount>> find_user(const domain::UserId& id) override;
+  Result<std::optional<ClientAccount>> find_client(std::string_view id) override;
+  Result<OrganizationRoles> roles_of(const domain::OrgKey& organization) override;
+  Result<std::vector<domain::Grant>> live_grants(const domain::UserId& user,
+                                                 std::int64_t now_s) override;
+  Result<void> start_family(const RefreshFamily& family, const RefreshToken& first) override;
+  Result<RefreshLookup> find_refresh(std::string_view hash, std::int64_t now_s) override;
+  Result<RefreshLookup> rotate_refresh(std::string_view hash, const RefreshToken& next,
+                                       std::int64_t now_s,
+                                       const std::function<Result<void>()>& before_commit) override;
+  Result<void> revoke_refresh(std::string_view hash, std::string_view reason,
+                              std::int64_t now_s) override;
+  Result<void> revoke_user_families(const domain::UserId& user, std::string_view reason,
+                                    std::int64_t now_s) override;
+  Result<std::vector<SealedKey>> signing_keys() override;
+  Result<std::vector<SealedKey>> renew_signing_keys(std::int64_t now_s,
+                                                    const KeyPlan& plan) override;
+
+  // Administration. Where `commit` is false everything is tried and then undone: a dry run that the
+  // database's own rules have seen.
+  enum class Commit { yes, no };
+  Result<void> add_user(const UserAccount& user, Commit commit);
+  Result<std::vector<UserAccount>> users_of(const domain::OrgKey& organization);
+  Result<void> set_password(const domain::UserId& id, std::string_view password_hash,
+                            std::int64_t now_s, Commit commit);
+  Result<void> set_roles(const domain::UserId& id, std::span<const domain::RoleName> roles,
+                         Commit commit);
+  Result<void> set_active(const domain::UserId& id, bool active, std::int64_t now_s, Commit commit);
+  Result<void> set_organization_role(const domain::OrgKey& organization,
+                                     const domain::RoleName& role,
+                                     std::span<const domain::Permission> permissions,
+                                     Commit commit);
+  Result<void> add_client(const ClientAccount& client, Commit commit);
+  Result<std::vector<ClientAccount>> clients();
+  Result<void> set_client_active(std::string_view id, bool active, Commit commit);
+  Result<void> add_grant(const AccessGrant& grant, Commit commit);
+  Result<std::vector<AccessGrant>> grants(
+      const std::optional<domain::OrgKey>& organization);  // either side of it
+  Result<void> revoke_grant(std::string_view id, std::string_view by, std::int64_t now_s,
+                            Commit commit);
+  // Is the organization homed in this region, as the region's own database says?
+  Result<bool> homed(const domain::OrgKey& organization);
+  // The region this database is of.
+  Result<domain::RegionId> region();
+
+ private:
+  Result<pg::Rows> read(const std::string& sql, std::initializer_list<pg::Param> params);
+  Result<void> write(Commit commit, const std::function<Result<void>(pg::Connection&)>& body);
+  Result<void> change_one(Commit commit, std::string_view what, const std::string& sql,
+                          std::initializer_list<pg::Param> params);
+  PgPool pool_;
+};
+
+}  // namespace domicile::store

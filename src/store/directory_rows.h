@@ -1,0 +1,45 @@
+// Between the directory's rows and values. For this folder's .cpp files.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+#include "pg/connection.h"
+
+namespace domicile::store {
+
+// Names of this schema never hold a space, so lists travel as text: string_to_array($1, ' ').
+template <typename T>
+std::string joined(std::span<const T> values) {
+  std::string out;
+  for (const auto& value : values) {
+    if (!out.empty()) out.push_back(' ');
+    out += value.text();
+  }
+  return out;
+}
+
+template <typename T>
+std::vector<T> split(std::string_view text) {
+  std::vector<T> out;
+  while (!text.empty()) {
+    const auto end = text.find(' ');
+    out.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return out;
+}
+
+inline std::string bytea(std::string_view bytes) { return "\\x" + to_hex(bytes); }
+inline std::string number(std::int64_t value) { return fmt::format("{}", value); }
+
+// Without the row that PostgreSQL quotes.
+Error without_row(Error error);
+
+}  // namespace domicile::store
