@@ -1,11 +1,11 @@
 #include "audit/ocsf.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-#include <sys/wait.h>
 
 #include "audit/event_line.h"
 #include "audit/event_samples.h"
@@ -146,7 +146,11 @@ TEST(Ocsf, EveryKindFitsThePublishedSchema) {
   }
   const std::string command =
       "/usr/bin/python3 " + checker.string() + " " + schemas.string() + " " + file.string();
-  EXPECT_EQ(std::system(command.c_str()), 0);
+  FILE* checking = ::popen(command.c_str(), "r");
+  ASSERT_NE(checking, nullptr);
+  std::string said;
+  for (int c = 0; (c = std::fgetc(checking)) != EOF;) said += static_cast<char>(c);
+  EXPECT_EQ(::pclose(checking), 0) << said;
   std::filesystem::remove(file);
 }
 
