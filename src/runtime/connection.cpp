@@ -145,25 +145,32 @@ void Connection::write(std::string_view first, std::string_view second) {
 
 // As much as the kernel takes now. Failing sets broken_, which the owner learns later in this turn.
 std::size_t Connection::send_some(std::string_view first, std::string_view second) {
-  if (tls_ != nullptr) {
-    std::size_t total = 0;
-    for (const std::string_view part : {first, second}) {
-      std::size_t done = 0;
-      while (done < part.size()) {
-        ERR_clear_error();
-        const int sent = SSL_write(tls_.get(), part.data() + done,
-                                   static_cast<int>(std::min(part.size() - done, kTlsRecordBytes)));
-        if (sent <= 0) {
-          const int error = SSL_get_error(tls_.get(), sent);
-          if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) fail_later();
-          return total + done;
-        }
-        done += static_cast<std::size_t>(sent);
+  const std::size_t sent = tls_ != nullptr ? send_tls(first, second) : send_plain(first, second);
+  sent_bytes_ += sent;
+  return sent;
+}
+
+std::size_t Connection::send_tls(std::string_view first, std::string_view second) {
+  std::size_t total = 0;
+  for (const std::string_view part : {first, second}) {
+    std::size_t done = 0;
+    while (done < part.size()) {
+      ERR_clear_error();
+      const int sent = SSL_write(tls_.get(), part.data() + done,
+                                 static_cast<int>(std::min(part.size() - done, kTlsRecordBytes)));
+      if (sent <= 0) {
+        const int error = SSL_get_error(tls_.get(), sent);
+        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) fail_later();
+        return total + done;
       }
-      total += done;
+      done += static_cast<std::size_t>(sent);
     }
-    return total;
+    total += done;
   }
+  return total;
+}
+
+std::size_t Connection::send_plain(std::string_view first, std::string_view second) {
   iovec parts[2] = {{const_cast<char*>(first.data()), first.size()},
                     {const_cast<char*>(second.data()), second.size()}};
   msghdr message{};
@@ -173,6 +180,13 @@ std::size_t Connection::send_some(std::string_view first, std::string_view secon
   if (sent >= 0) return static_cast<std::size_t>(sent);
   if (errno != EAGAIN && errno != EINTR) fail_later();
   return 0;
+}
+
+void Connection::reset() {
+  if (!open()) return;
+  const linger hard{1, 0};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  close();
 }
 
 void Connection::flush() {

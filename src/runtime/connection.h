@@ -50,6 +50,9 @@ class Connection final : private Loop::Watcher {
 
   void write(std::string_view first, std::string_view second = {});
   std::size_t backlog() const { return queue_.size() - queue_sent_; }
+  std::uint64_t sent_bytes() const { return sent_bytes_; }  // taken by the kernel so far
+  // Closes with a reset instead of a FIN: the peer must not take what it has for the whole.
+  void reset();
   // No more writes: TLS close_notify and FIN follow once the backlog is out.
   void finish_writing();
   // Throws away what the peer still sends, without copying it out of the kernel (and without
@@ -63,6 +66,8 @@ class Connection final : private Loop::Watcher {
   void handshake();
   void flush();
   std::size_t send_some(std::string_view first, std::string_view second);
+  std::size_t send_tls(std::string_view first, std::string_view second);
+  std::size_t send_plain(std::string_view first, std::string_view second);
   Read read_tls();
   void fail_later();
   void send_end();
@@ -81,6 +86,7 @@ class Connection final : private Loop::Watcher {
   bool resume_queued_ = false;
   std::string queue_;
   std::size_t queue_sent_ = 0;
+  std::uint64_t sent_bytes_ = 0;
 };
 
 }  // namespace domicile::runtime

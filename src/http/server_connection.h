@@ -1,0 +1,117 @@
+// A client's connection: reads request heads strictly, hands each to the Service, feeds the body
+// with backpressure, sends the answer, and keeps the connection or closes it so that the answer
+// arrives (a short, bounded linger that throws away what the client still sends).
+//
+//   handshake -> head -> [body] -> answering -> head ... -> lingering -> closed
+//
+// A phase has one deadline. While an answer is under way nothing more is read: pipelined requests
+// wait in the kernel, answered in order. An idle connection holds no buffer.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "http/exchange.h"
+#include "http/server_context.h"
+#include "runtime/connection.h"
+#include "runtime/timer.h"
+#include "wire/http1_chunked.h"
+
+namespace domicile::http {
+
+enum class AfterAnswer { keep, close };
+
+class ServerConnection final : public runtime::Disposable, private runtime::Connection::Owner {
+ public:
+  ServerConnection(ServerContext& context, runtime::Fd fd, runtime::SslPtr tls,
+                   std::string peer_ip);
+  ~ServerConnection() override;
+
+  // About the request in hand.
+  std::string_view request_id() const { return {request_id_.data(), request_id_.size()}; }
+  const std::string& peer_ip() const { return peer_ip_; }
+  bool encrypted() const { return connection_.encrypted(); }
+  ServerContext& context() { return context_; }
+  int minor_version() const { return minor_version_; }
+
+  // The body starts to flow (after 100 Continue, if the client waits for that), or flows again.
+  void want_body();
+  void pause_body() { body_wanted_ = false; }
+  bool body_done() const { return body_kind_ == wire::BodyKind::none; }
+
+  // A whole answer. `fields` are complete lines ("Name: value\r\n"). HEAD requests get no body.
+  void answer(int status, std::string_view fields, std::string_view content_type,
+              std::string_view body, AfterAnswer after = AfterAnswer::keep);
+  // problem+json with the request's id.
+  void refuse(int status, std::string_view reason, std::string_view detail,
+              AfterAnswer after = AfterAnswer::keep, std::string_view fields = {});
+
+  // An answer in pieces: raw bytes of head and body, then finish(). False: the client is slow, wait
+  // for on_drained().
+  bool send(std::string_view first, std::string_view second = {});
+  // Whether the answer's head must say `Connection: close`.
+  bool will_close() const;
+  void count_answer(int status);
+  void finish(AfterAnswer after);
+  // The answer cannot be completed: the client must notice.
+  void abort();
+
+  void close_if_idle();
+
+ private:
+  friend class ServerContext;
+  enum class Phase { handshake, idle, head, body, answering, lingering, closed };
+
+  void on_connected() override;
+  void on_readable() override;
+  void on_drained() override;
+  void on_broken() override;
+  void on_deadline();
+
+  void take(std::string_view bytes);
+  void take_head(std::string_view bytes);
+  void begin(std::string_view head_bytes);
+  void keep_rest(std::string_view rest);
+  void body_complete(std::string_view rest);
+  void refuse_fault(wire::Fault fault);
+  void feed_body(std::string_view bytes);
+  void feed_chunked(std::string_view bytes);
+  void body_failed(int status, std::string_view reason);
+  void end_of_input();
+  void enter(Phase phase);
+  void set_body_deadline();
+  void set_write_deadline();
+  void write_deadline_passed();
+  void gone();
+
+  ServerContext& context_;
+  runtime::Connection connection_;
+  runtime::Timer timer_;
+  std::string peer_ip_;
+  Responder* responder_ = nullptr;
+  std::size_t index_ = 0;
+
+  Phase phase_ = Phase::idle;
+  wire::BodyKind body_kind_ = wire::BodyKind::none;  // none: all of it was read
+  bool pending_ = false;                             // in_ holds bytes nobody has looked at
+  bool body_wanted_ = false;
+  bool body_started_ = false;
+  bool owes_continue_ = false;
+  bool head_request_ = false;
+  bool persistent_ = true;
+  bool in_begin_ = false;
+  bool answer_begun_ = false;
+  int minor_version_ = 1;
+  std::array<char, RequestIds::kSize> request_id_{};
+  wire::HeadScanner scanner_;
+  wire::ChunkedDecoder decoder_;
+  std::uint64_t body_left_ = 0;
+  std::uint64_t body_bytes_ = 0;
+  std::uint64_t requests_ = 0;
+  std::uint64_t sent_mark_ = 0;  // bytes sent when the write deadline was set
+  SteadyTime body_since_{};
+  std::string in_;
+};
+
+}  // namespace domicile::http

@@ -1,0 +1,73 @@
+// What all connections of one loop share: the parsed head of the request that is being looked at,
+// ids, the date, counters, limits. Belongs to the loop's thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <ctime>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/exchange.h"
+#include "http/metrics.h"
+#include "http/server_options.h"
+#include "runtime/loop.h"
+
+namespace domicile::http {
+
+// 32 hex digits: 64 random bits of this loop, then a scrambled count. Unique, cheap, and no secret.
+class RequestIds {
+ public:
+  static constexpr std::size_t kSize = 32;
+  RequestIds();
+  void next(std::array<char, kSize>& out);
+
+ private:
+  std::uint64_t base_;
+  std::uint64_t count_;
+};
+
+struct ServerCounters {
+  explicit ServerCounters(Metrics& metrics);
+  Counter& connections_total;
+  Counter& connections_open;
+  Counter& connections_refused;
+  Counter& handshakes_failed;
+  Counter& requests_total;
+  Counter& malformed_total;
+  Counter& timeouts_total;
+  std::array<Counter*, 6> answers;  // by hundreds of the status; [0] unused
+};
+
+class ServerConnection;
+
+class ServerContext {
+ public:
+  ServerContext(runtime::Loop& loop, const ServerLimits& limits, Metrics& metrics);
+
+  runtime::Loop& loop;
+  const ServerLimits& limits;
+  ServerCounters counters;
+  RequestIds ids;
+  wire::RequestHead head;
+  std::vector<char> path_scratch;
+  Service* service = nullptr;
+  bool draining = false;
+
+  std::string_view date();  // IMF-fixdate of now
+
+  void add(std::unique_ptr<ServerConnection> connection);
+  void remove(ServerConnection& connection);  // destroyed at the end of the turn
+  std::size_t size() const { return connections_.size(); }
+  void close_idle();
+  void destroy_all();
+  ~ServerContext();
+
+ private:
+  std::vector<std::unique_ptr<ServerConnection>> connections_;  // each knows its index
+  std::time_t date_second_ = -1;
+  std::array<char, 30> date_{};
+};
+
+}  // namespace domicile::http
