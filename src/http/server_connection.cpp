@@ -33,13 +33,13 @@ void ServerConnection::enter(Phase phase) {
   const ServerLimits& limits = context_.limits;
   switch (phase) {
     case Phase::handshake: timer_.set_after(limits.handshake_ms); break;
-    case Phase::idle: timer_.set_after(limits.idle_ms); break;
     case Phase::head: timer_.set_after(limits.head_ms); break;
+    case Phase::idle:
     case Phase::lingering:
       if (connection_.backlog() > 0) {
-        set_write_deadline();
+        set_write_deadline();  // the answer is on its way still
       } else {
-        timer_.set_after(limits.linger_ms);
+        timer_.set_after(phase == Phase::idle ? limits.idle_ms : limits.linger_ms);
       }
       break;
     case Phase::body:
@@ -58,7 +58,8 @@ void ServerConnection::on_readable() {
     }
     const bool reading =
         phase_ == Phase::idle || phase_ == Phase::head || (phase_ == Phase::body && body_wanted_);
-    if (!reading) return;
+    // A client that sends requests and takes no answers gets no further.
+    if (!reading || connection_.backlog() >= context_.limits.output_bytes_high) return;
     if (pending_) {
       pending_ = false;
       const std::string held = std::exchange(in_, {});
@@ -325,8 +326,9 @@ void ServerConnection::abort() {
 }
 
 void ServerConnection::on_drained() {
-  if (phase_ == Phase::lingering) {
-    timer_.set_after(context_.limits.linger_ms);
+  if (phase_ == Phase::lingering || phase_ == Phase::idle) {
+    enter(phase_);
+    connection_.resume_reading();
   } else if (phase_ == Phase::answering) {
     timer_.cancel();
   }
@@ -350,8 +352,7 @@ void ServerConnection::close_if_idle() {
 
 void ServerConnection::on_deadline() {
   switch (phase_) {
-    case Phase::idle:
-    case Phase::closed: gone(); return;
+    case Phase::closed: return;
     case Phase::handshake:
       context_.counters.timeouts_total.add();
       gone();
@@ -371,6 +372,7 @@ void ServerConnection::on_deadline() {
       write_deadline_passed();
       return;
     case Phase::answering: write_deadline_passed(); return;
+    case Phase::idle:
     case Phase::lingering:
       if (connection_.backlog() > 0) {
         write_deadline_passed();
