@@ -23,6 +23,9 @@ HEAVY = ("CLI/", "nlohmann/json.hpp", "toml++", "simdjson", "spdlog/", "yaml-cpp
 # Headers whose very purpose is the heavy library, each with its reason.
 HEAVY_ALLOWED = {
     "src/app/cli.h": "the verbs' common ground is CLI11",
+    "src/crypto/fetched.h": "OpenSSL behind RAII, for crypto's own .cpp files",
+    "src/crypto/pem.h": "the same",
+    "src/crypto/weak_key.h": "the same",
 }
 BANNED = {
     r"\b(strcpy|strcat|sprintf|gets|atoi|system|tmpnam)\s*\(": "banned call",
