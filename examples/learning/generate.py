@@ -165,14 +165,14 @@ class Content:
             for c in range(1, self.courses + 1) for day in range(1, REPORT_DAYS + 1))
 
     def people(self):
-        draw = random.Random(f"{self.org.key}/people")
+        draw = random.Random(f"{self.tag}/people")
         for i in range(self.org.people):
             name = f"{draw.choice(FIRST).title()} {draw.choice(SECOND).title()}"
             number = self.org.first_person + i
             yield f"{number}\tgenerated-{number}\tp{number}@example.org\t{name}\t{draw.choice(('eng', 'fra', 'spa'))}\n"
 
     def questions(self):
-        draw = random.Random(f"{self.org.key}/questions")
+        draw = random.Random(f"{self.tag}/questions")
         number = 0
         for test in range(1, self.courses * ASSESSMENTS + 1):
             for position in range(1, QUESTIONS + 1):
@@ -184,7 +184,7 @@ class Content:
                        f"\t{{{listed}}}\t{right + 1}\t1\n")
 
     def attempt_lines(self):
-        key, draw = self.org.key, random.Random(f"{self.org.key}/attempts")
+        key, draw = self.org.key, random.Random(f"{self.tag}/attempts")
         tests, first, people, times = self.courses * ASSESSMENTS, self.org.first_person, self.org.people, self.world["times"]
         for i in range(self.attempts):
             mask = draw.getrandbits(QUESTIONS)
@@ -193,7 +193,7 @@ class Content:
                    f"{mask.bit_count()}\t{QUESTIONS}\n")
 
     def answer_lines(self):
-        key, draw = self.org.key, random.Random(f"{self.org.key}/attempts")
+        key, draw = self.org.key, random.Random(f"{self.tag}/attempts")
         tests, times = self.courses * ASSESSMENTS, self.world["times"]
         for i in range(self.attempts):
             mask = draw.getrandbits(QUESTIONS)

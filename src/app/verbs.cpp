@@ -3,6 +3,9 @@
 
 namespace domicile::app {
 
-void add_verbs([[maybe_unused]] CLI::App& root, [[maybe_unused]] Cli& cli) {}
+void add_verbs(CLI::App& root, Cli& cli) {
+  add_up(root, cli);
+  add_audit(root, cli);
+}
 
 }  // namespace domicile::app

@@ -1,0 +1,21 @@
+// Domicile in a local region: what an operator does with `domicile region init`, `domicile region
+// add` and `domicile region reconcile`, done by the same program with the same verbs, as the
+// installer role.
+#pragma once
+
+#include "app/local_context.h"
+#include "app/local_postgres.h"
+#include "base/result.h"
+
+namespace domicile::app {
+
+// The guard, from the catalog; and the pool's and the node's memberships.
+Result<void> install_domicile(LocalContext& context, const LocalRegion& region,
+                              const LocalPostgres& server);
+// The registry in the master region, with all regions in it.
+Result<void> install_registry(LocalContext& context, const LocalPostgres& master);
+// Opens a region that has never been opened, once its node knows the registry.
+Result<void> open_region(LocalContext& context, const LocalRegion& region,
+                         const LocalPostgres& server);
+
+}  // namespace domicile::app
