@@ -11,8 +11,10 @@ namespace domicile::policy {
 
 class Route {
  public:
-  const std::string& upstream() const { return permit_.rule().upstream; }  // a name of RoutePolicy::upstreams()
-  domain::Epoch epoch() const { return permit_.organization().epoch; }     // 0 without an organization
+  const std::string& upstream() const {
+    return permit_.rule().upstream;
+  }  // a name of RoutePolicy::upstreams()
+  domain::Epoch epoch() const { return permit_.organization().epoch; }  // 0 without an organization
   const Permit& permit() const { return permit_; }
 
  private:
