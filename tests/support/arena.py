@@ -71,11 +71,10 @@ class Arena:
             s.must("GRANT app_owner TO installer")
             s.must(f"CREATE DATABASE {self.database} OWNER installer")
         with self.superuser() as s:
-            s.must(self.fill((VICTIM / "schema.sql").read_text()))
-            s.must("CREATE EXTENSION IF NOT EXISTS pgcrypto")
+            self.prepare_schema(s)
         with tempfile.TemporaryDirectory() as folder:
             self.catalog = pathlib.Path(folder) / "domicile.catalog.toml"
-            self.catalog.write_text(self.fill((VICTIM / "domicile.catalog.toml").read_text()))
+            self.catalog.write_text(self.catalog_text())
             self.init_output = domicile("region", "init", "--dsn", self.dsn("installer"), "--region", "ca-central-1",
                                         "--catalog", self.catalog).stdout
         with self.superuser() as s:
@@ -85,8 +84,19 @@ class Arena:
             for key in (self.own, self.other):
                 s.must("SELECT domicile.home_organization($1, 1)", key)
                 s.must(f'ALTER ROLE "{role_of(self.key_type, key)}" LOGIN PASSWORD \'{PASSWORD}\'')
-            s.must(self.fill((VICTIM / "rows.sql").read_text()))
-            s.must("ANALYZE")
+            self.fill_rows(s)
+
+    # What the benchmarks replace by a schema of their own.
+
+    def prepare_schema(self, session: Session):
+        session.must(self.fill((VICTIM / "schema.sql").read_text()))
+
+    def catalog_text(self) -> str:
+        return self.fill((VICTIM / "domicile.catalog.toml").read_text())
+
+    def fill_rows(self, session: Session):
+        session.must(self.fill((VICTIM / "rows.sql").read_text()))
+        session.must("ANALYZE")
 
     def fill(self, text: str) -> str:
         words = {"key": self.key_type, "own": literal(self.own), "other": literal(self.other)}

@@ -11,6 +11,8 @@ INSERT INTO app.answer SELECT 1000 + i, 1000 + i, 'bravo answer ' || i FROM gene
 INSERT INTO app.activity SELECT {{own}}, date '2025-06-01' + 30 * i, 'alpha activity ' || i FROM generate_series(1, 12) i;
 INSERT INTO app.activity SELECT {{other}}, date '2025-06-01' + 30 * i, 'bravo activity ' || i FROM generate_series(1, 12) i;
 INSERT INTO app.question VALUES (1, NULL, 'shared question'), (2, {{own}}, 'alpha question'), (3, {{other}}, 'bravo question');
+INSERT INTO public.report SELECT {{own}}, i, 'alpha report ' || i FROM generate_series(1, 5) i;
+INSERT INTO public.report SELECT {{other}}, i, 'bravo report ' || i FROM generate_series(1, 5) i;
 INSERT INTO app.country VALUES ('CA', 'Canada'), ('US', 'United States');
 INSERT INTO app.account VALUES ('u-1', 'Ada'), ('u-2', 'Grace');
 SELECT setval('app.course_number', 1000);

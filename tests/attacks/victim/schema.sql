@@ -69,6 +69,16 @@ CREATE TABLE app.account (               -- person
   display text NOT NULL
 );
 
+RESET ROLE;
+CREATE TABLE public.report (             -- many applications live in schema public
+  org_id {{key}} NOT NULL,
+  id bigint NOT NULL,
+  words text NOT NULL,
+  PRIMARY KEY (org_id, id)
+);
+ALTER TABLE public.report OWNER TO app_owner;
+SET ROLE app_owner;
+
 CREATE VIEW app.course_titles AS SELECT org_id, title FROM app.course;
 CREATE VIEW app.course_titles_invoker WITH (security_invoker = true) AS SELECT org_id, title FROM app.course;
 CREATE VIEW app.course_titles_barrier WITH (security_barrier = true) AS SELECT org_id, title FROM app.course;
