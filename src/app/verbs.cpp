@@ -4,6 +4,7 @@
 namespace domicile::app {
 
 void add_verbs(CLI::App& root, Cli& cli) {
+  add_catalog(root, cli);
   add_up(root, cli);
   add_audit(root, cli);
 }

@@ -1,0 +1,267 @@
+// domicile catalog scan | check | show
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/catalog_report.h"
+#include "app/cli.h"
+#include "base/file.h"
+#include "catalog/compare.h"
+#include "catalog/merge.h"
+#include "catalog/propose.h"
+#include "store/schema_reader.h"
+
+namespace domicile::app {
+namespace {
+
+constexpr std::int64_t kSampleRowsMax = 100'000;
+
+struct CatalogOptions {
+  std::string dsn;
+  std::string dsn_file;
+  std::string file = "domicile.catalog.toml";
+  std::vector<std::string> schemas;
+  std::int64_t sample_rows = 1'000;
+  std::string root;
+  std::string key_column;
+  bool dry_run = false;
+  bool notes = false;
+  bool strict = false;
+  std::string table;
+  std::string table_class;
+  bool questions = false;
+};
+
+// --dsn, --dsn-file or DOMICILE_DSN, in this order. A password belongs in the file or the
+// environment: arguments are visible to every user of the machine.
+Result<std::string> dsn_of(const CatalogOptions& options) {
+  if (!options.dsn.empty() && !options.dsn_file.empty()) {
+    return fail(Code::invalid, "--dsn and --dsn-file are both given; keep one");
+  }
+  if (!options.dsn.empty()) return options.dsn;
+  if (!options.dsn_file.empty())
+    return std::string(TRY(read_secret_file(options.dsn_file)).reveal());
+  if (const char* set = std::getenv("DOMICILE_DSN"); set != nullptr && *set != '\0')
+    return std::string(set);
+  return fail(Code::invalid,
+              "no database is named; write --dsn postgresql://user@host/database, --dsn-file PATH, "
+              "or set DOMICILE_DSN");
+}
+
+struct CatalogFile {
+  std::string text;
+  catalog::Catalog catalog;
+};
+
+Result<CatalogFile> load(const std::string& path) {
+  auto text = read_file(path, 16u << 20);
+  if (!text && text.error().code == Code::not_found) {
+    return fail(Code::invalid, fmt::format("there is no catalog file {}; name it with --file, or "
+                                           "make it with `domicile catalog scan`",
+                                           path));
+  }
+  if (!text)
+    return std::unexpected(Error{Code::invalid, text.error().message, text.error().reason});
+  CatalogFile file{*std::move(text), {}};
+  file.catalog = TRY(catalog::parse_catalog(file.text, path));
+  return file;
+}
+
+Result<std::string> written_text(const std::optional<CatalogFile>& before,
+                                 const catalog::Catalog& after) {
+  if (!before) return to_toml(after);
+  return catalog::merge_into(before->text, before->catalog, after);
+}
+
+struct Scanned {
+  catalog::Schema schema;
+  store::FactsRead facts;
+  catalog::Proposal proposal;
+};
+
+Result<Scanned> scan_database(const CatalogOptions& options, const catalog::Catalog* existing,
+                              bool quiet) {
+  const auto progress = [&](const std::string& line) {
+    if (!quiet) fmt::print(stderr, "{}\n", line);
+  };
+  catalog::ProposeOptions proposing{.root = std::nullopt, .key_column = options.key_column};
+  if (!options.root.empty()) {
+    auto root = catalog::parse_qualified_name(options.root);
+    if (!root) return std::unexpected(Error(root.error()).within("--root"));
+    proposing.root = *root;
+  }
+  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  store::SchemaReaderOptions reading{.schemas = options.schemas};
+  if (reading.schemas.empty() && existing != nullptr) reading.schemas = existing->schemas;
+  Scanned out;
+  out.schema = TRY(store::read_schema(connection, reading));
+  progress(fmt::format("read {} tables, views and partitions", out.schema.tables.size()));
+  out.proposal = TRY(catalog::propose(out.schema, {}, existing, proposing));
+  if (options.sample_rows == 0) return out;
+  progress(fmt::format("looking at up to {} rows of each of {} tables", options.sample_rows,
+                       out.proposal.probes.size()));
+  store::FactsOptions asking{.sample_rows = options.sample_rows};
+  out.facts = TRY(store::read_facts(connection, out.schema, out.proposal.probes, asking));
+  out.proposal = TRY(catalog::propose(out.schema, out.facts.facts, existing, proposing));
+  return out;
+}
+
+Result<int> scan(const CatalogOptions& options, const Cli& cli) {
+  std::optional<CatalogFile> before;
+  if (std::filesystem::exists(options.file)) before = TRY(load(options.file));
+  const Scanned scanned =
+      TRY(scan_database(options, before ? &before->catalog : nullptr, cli.quiet));
+  const auto problems = validate(scanned.proposal.catalog);
+  if (!problems.empty()) {
+    return fail(Code::conflict,
+                fmt::format("what people decided in {0} does not fit the database any more; run "
+                            "`domicile catalog check`, mend it and scan again:\n{1}",
+                            options.file, catalog::to_string(problems, options.file)));
+  }
+  const std::string text = TRY(written_text(before, scanned.proposal.catalog));
+  const bool write = !options.dry_run && (!before || before->text != text);
+  if (write) TRY(write_file_atomic(options.file, text));
+  if (cli.json) {
+    nlohmann::json out = scan_json(scanned.proposal, scanned.schema, scanned.facts);
+    out["file"] = options.file;
+    out["written"] = write;
+    print(out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return 0;
+  }
+  std::string report = scan_text({scanned.proposal, scanned.schema, scanned.facts,
+                                  before.has_value(), options.sample_rows > 0});
+  if (options.notes) {
+    std::vector<catalog::Finding> notes;
+    for (const auto& finding : scanned.proposal.findings) {
+      if (finding.severity == catalog::Severity::note) notes.push_back(finding);
+    }
+    report += findings_text(notes);
+  }
+  fmt::print("{}\n", report);
+  if (options.dry_run)
+    fmt::print("Dry run: {} was not written.\n", options.file);
+  else if (!write)
+    fmt::print("{} is up to date.\n", options.file);
+  else
+    fmt::print("Wrote {}. Review it (`domicile catalog show`), then `domicile catalog check`.\n",
+               options.file);
+  return 0;
+}
+
+Result<int> check(const CatalogOptions& options, const Cli& cli) {
+  const CatalogFile file = TRY(load(options.file));
+  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  // All schemas that the role may use, so that a table in a schema which nobody named is found too.
+  store::SchemaReaderOptions reading{.schemas = options.schemas};
+  const catalog::Schema schema = TRY(store::read_schema(connection, reading));
+  const auto found = catalog::compare(file.catalog, schema);
+  std::size_t errors = 0;
+  std::size_t warnings = 0;
+  for (const auto& finding : found) {
+    errors += finding.severity == catalog::Severity::error;
+    warnings += finding.severity == catalog::Severity::warning;
+  }
+  const bool ok = errors == 0 && (!options.strict || warnings == 0);
+  if (cli.json) {
+    nlohmann::json out = {{"ok", ok},
+                          {"file", options.file},
+                          {"database", schema.database},
+                          {"tables", schema.classifiable().size()},
+                          {"errors", errors},
+                          {"warnings", warnings},
+                          {"differences", nlohmann::json::array()}};
+    for (const auto& finding : found) out["differences"].push_back(to_json(finding));
+    print(out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return ok ? 0 : 1;
+  }
+  if (!found.empty()) fmt::print("{}\n", findings_text(found));
+  fmt::print("{}: {} tables in database {}, {} in {}: {} errors, {} warnings\n",
+             ok ? "ok" : "failed", schema.classifiable().size(), schema.database,
+             file.catalog.tables.size(), options.file, errors, warnings);
+  return ok ? 0 : 1;
+}
+
+Result<int> show(const CatalogOptions& options, const Cli& cli) {
+  const CatalogFile file = TRY(load(options.file));
+  std::optional<catalog::TableClass> wanted;
+  if (!options.table_class.empty()) {
+    auto parsed = catalog::parse_table_class(options.table_class);
+    if (!parsed) return std::unexpected(Error(parsed.error()).within("--class"));
+    wanted = *parsed;
+  }
+  if (!options.table.empty()) {
+    auto name = catalog::parse_qualified_name(options.table);
+    if (!name) name = catalog::QualifiedName{"public", options.table};
+    const catalog::Table* table = file.catalog.find(*name);
+    if (table == nullptr)
+      return fail(Code::not_found,
+                  fmt::format("{} has no table {}", options.file, to_string(*name)));
+    cli.json ? print(to_json(*table, nullptr).dump(2)) : fmt::print("{}", table_text(*table));
+    return 0;
+  }
+  catalog::Catalog shown = file.catalog;
+  std::erase_if(shown.tables, [&](const catalog::Table& table) {
+    return (wanted && table.table_class != *wanted) ||
+           (options.questions && !table.open_question());
+  });
+  if (cli.json) {
+    print(catalog_json(shown).dump(2));
+    return 0;
+  }
+  std::vector<const catalog::Table*> tables;
+  for (const auto& table : shown.tables) tables.push_back(&table);
+  fmt::print("{}", tables_text(tables));
+  return 0;
+}
+
+}  // namespace
+
+void add_catalog(CLI::App& root, Cli& cli) {
+  auto* noun = root.add_subcommand("catalog", "The classification of an application's tables");
+  noun->require_subcommand(1);
+  const auto options = std::make_shared<CatalogOptions>();
+  const auto file = [&](CLI::App* verb) {
+    verb->add_option("--file", options->file, "The catalog file")->capture_default_str();
+  };
+  const auto database = [&](CLI::App* verb) {
+    verb->add_option("--dsn", options->dsn, "Connection string; or set DOMICILE_DSN");
+    verb->add_option("--dsn-file", options->dsn_file,
+                     "File with the connection string, readable by you alone");
+    verb->add_option("--schema", options->schemas, "Only these schemas (repeatable)");
+  };
+
+  auto* scanning = noun->add_subcommand(
+      "scan", "Propose the catalog from a database; what people decided stays");
+  database(scanning);
+  file(scanning);
+  scanning
+      ->add_option("--sample-rows", options->sample_rows,
+                   "Look at so many rows of each table; 0: at none")
+      ->check(CLI::Range(std::int64_t{0}, kSampleRowsMax))
+      ->capture_default_str();
+  scanning->add_option("--root", options->root, "The table of the organizations, schema.table");
+  scanning->add_option("--key-column", options->key_column,
+                       "The key column, when no table lists the organizations");
+  scanning->add_flag("--notes", options->notes, "Print notes as well as errors and warnings");
+  scanning->add_flag("--dry-run", options->dry_run, "Write nothing");
+  scanning->callback(cli.run([options, &cli] { return scan(*options, cli); }));
+
+  auto* checking =
+      noun->add_subcommand("check", "Compare the catalog with a database; exit 1 when they differ");
+  database(checking);
+  file(checking);
+  checking->add_flag("--strict", options->strict, "Fail on warnings too");
+  checking->callback(cli.run([options, &cli] { return check(*options, cli); }));
+
+  auto* showing = noun->add_subcommand("show", "Print the catalog, or one table of it");
+  file(showing);
+  showing->add_option("table", options->table, "schema.table");
+  showing->add_option("--class", options->table_class, "Only this class");
+  showing->add_flag("--questions", options->questions, "Only what waits for a decision");
+  showing->callback(cli.run([options, &cli] { return show(*options, cli); }));
+}
+
+}  // namespace domicile::app
