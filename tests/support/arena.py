@@ -190,7 +190,7 @@ class Arena:
 
     # -- what must hold after every attack
 
-    TABLES = ("course", "lesson", "enrolment", "activity", "question")
+    TABLES = ("course", "lesson", "enrolment", "activity", "question", "member")
 
     def fingerprint(self, session: Session) -> dict[str, str]:
         """The victim's rows, the shared rows and the reference rows, as digests."""
@@ -200,6 +200,7 @@ class Arena:
             found[table] = session.value(digest.format(table, f"t.org_id = {literal(self.other)}"))
         found["answer"] = session.value(digest.format("answer", "t.id > 1000"))
         found["shared"] = session.value(digest.format("question", "t.org_id IS NULL"))
+        found["account"] = session.value(digest.format("account", "t.user_id = 'u-2'"))
         found["country"] = session.value(digest.format("country", "true"))
         return found
 

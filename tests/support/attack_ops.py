@@ -136,7 +136,7 @@ def do_lose_the_policies(bout, actor: str, step: Step) -> None:
 def do_fence_own(bout, actor: str, step: Step) -> None:
     bout.arena.fence(bout.admin, bout.arena.own, 2)
     # The copy's organization may have gone; the server's role is shared with the other cases.
-    bout.cleanup.append(f'GRANT domicile_homed TO "{bout.arena.role(bout.arena.own)}"')
+    bout.cleanup.append(f"SELECT domicile.home_organization({literal(bout.arena.own)}, 3)")
 
 
 def _drop_role(bout, role: str):

@@ -131,6 +131,7 @@ class Result:
     fences: int = 0
     leaks: int = 0
     refused_fences: int = 0
+    examples: list[str] = dataclasses.field(default_factory=list)
     waits_ms: list[float] = dataclasses.field(default_factory=list)
     written: dict[str, int] = dataclasses.field(default_factory=dict)
     refused: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -140,7 +141,7 @@ class Result:
         waits = sorted(self.waits_ms) or [0.0]
         return (f"{self.fences} fences, {self.leaks} leaks, wait median {waits[len(waits) // 2]:.1f} ms "
                 f"p99 {waits[int(len(waits) * 0.99)]:.1f} ms max {waits[-1]:.1f} ms; written {sum(self.written.values())}, "
-                f"refused {sum(self.refused.values())} {self.states}")
+                f"refused {sum(self.refused.values())} {self.states} {self.examples[:3]}")
 
 
 class Race:
@@ -209,7 +210,9 @@ class Race:
         self._let_everybody_try()
         after = self.state()
         result.fences += 1
-        result.leaks += before != after
+        if before != after:
+            result.leaks += 1
+            result.examples.append(f"{before} became {after}")
         self._home()
 
     def _let_everybody_try(self):

@@ -14,5 +14,6 @@ INSERT INTO app.question VALUES (1, NULL, 'shared question'), (2, {{own}}, 'alph
 INSERT INTO public.report SELECT {{own}}, i, 'alpha report ' || i FROM generate_series(1, 5) i;
 INSERT INTO public.report SELECT {{other}}, i, 'bravo report ' || i FROM generate_series(1, 5) i;
 INSERT INTO app.country VALUES ('CA', 'Canada'), ('US', 'United States');
-INSERT INTO app.account VALUES ('u-1', 'Ada'), ('u-2', 'Grace');
+INSERT INTO app.account VALUES ('u-1', 'alpha Ada'), ('u-2', 'bravo Grace');
+INSERT INTO app.member VALUES ({{own}}, 'u-1'), ({{other}}, 'u-2');
 SELECT setval('app.course_number', 1000);

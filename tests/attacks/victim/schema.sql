@@ -79,6 +79,12 @@ CREATE TABLE public.report (             -- many applications live in schema pub
 ALTER TABLE public.report OWNER TO app_owner;
 SET ROLE app_owner;
 
+CREATE TABLE app.member (                -- which organization a person belongs to
+  org_id {{key}} NOT NULL,
+  user_id text NOT NULL REFERENCES app.account (user_id),
+  PRIMARY KEY (org_id, user_id)
+);
+
 CREATE VIEW app.course_titles AS SELECT org_id, title FROM app.course;
 CREATE VIEW app.course_titles_invoker WITH (security_invoker = true) AS SELECT org_id, title FROM app.course;
 CREATE VIEW app.course_titles_barrier WITH (security_barrier = true) AS SELECT org_id, title FROM app.course;
