@@ -1,0 +1,36 @@
+// The events of sign-in and issuance. Each is durable before the answer that it is about leaves the
+// issuer; where that fails, the answer is 503 and nothing is given out. A wrong-region event holds
+// organization, reason and request id, and nothing about the person: their home records them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "domain/event.h"
+#include "http/message.h"
+
+namespace domicile::issuer {
+
+class Evidence {
+ public:
+  Evidence(domain::EventSink& sink, const Clock& clock, domain::RegionId region)
+      : sink_(sink), clock_(clock), region_(std::move(region)) {}
+
+  // With time, region and what the request says about itself.
+  domain::Event event(domain::EventKind kind, domain::Outcome outcome,
+                      const http::Request& request) const;
+  // Without anything about the person.
+  domain::Event wrong_region(std::string_view organization, const http::Request& request) const;
+
+  // All of them, in one group; the first error if one was not stored.
+  Result<void> record(std::vector<domain::Event> events);
+
+ private:
+  domain::EventSink& sink_;
+  const Clock& clock_;
+  domain::RegionId region_;
+};
+
+}  // namespace domicile::issuer

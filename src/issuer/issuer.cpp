@@ -1,0 +1,161 @@
+#include "issuer/issuer.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "issuer/discovery.h"
+#include "issuer/oauth_answer.h"
+#include "issuer/token_endpoint.h"
+
+namespace domicile::issuer {
+namespace {
+
+constexpr std::chrono::seconds kRetry{2};  // until the keys were loaded once
+constexpr std::string_view kJwksMaxAge = "public, max-age=300";
+
+http::Response only_get(const http::Request& request) {
+  auto answer = http::problem(405, "method_not_allowed", "use GET", request);
+  answer.headers.emplace_back("allow", "GET, HEAD");
+  return answer;
+}
+
+bool reads(const http::Request& request) {
+  return request.method == "GET" || request.method == "HEAD";
+}
+
+Result<void> check(const IssuerOptions& options) {
+  if (!options.url.starts_with("https://") && !options.url.starts_with("http://")) {
+    return fail(Code::invalid, "the issuer's URL starts with https://");
+  }
+  if (options.url.ends_with('/'))
+    return fail(Code::invalid, "the issuer's URL has no slash at its end");
+  if (options.locator_key.reveal().size() < 16)
+    return fail(Code::invalid, "the locator key has 16 bytes or more");
+  if (options.access_token_s < 10 || options.access_token_s > 24 * 3600) {
+    return fail(Code::invalid, "access tokens live 10 seconds to 24 hours");
+  }
+  if (options.keys.linger_s < options.access_token_s + 60) {
+    return fail(Code::invalid, "signing keys must linger longer than the tokens that they signed");
+  }
+  if (options.keys.preferred != crypto::Algorithm::es256 &&
+      options.keys.preferred != crypto::Algorithm::eddsa) {
+    return fail(Code::invalid, "the issuer signs with ES256 or EdDSA");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Issuer>> Issuer::create(IssuerOptions options, IssuerPorts ports,
+                                               RoleBook roles, crypto::SealingKey sealing_key) {
+  TRY(check(options));
+  return std::unique_ptr<Issuer>(
+      new Issuer(std::move(options), std::move(ports), std::move(roles), std::move(sealing_key)));
+}
+
+Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
+               crypto::SealingKey sealing_key)
+    : options_(std::move(options)),
+      ports_(std::move(ports)),
+      roles_(std::move(roles)),
+      locator_(options_.locator_key, ports_.hash_domain),
+      keys_(ports_.directory, std::move(sealing_key), ports_.clock, options_.keys),
+      hasher_(options_.password),
+      discoveries_(options_.address, ports_.clock),
+      tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, hasher_)) {
+}
+
+Issuer::~Issuer() { stop(); }
+
+void Issuer::on_keys(KeyRing::Changed changed) { keys_.on_change(std::move(changed)); }
+
+void Issuer::start() {
+  if (auto loaded = keys_.refresh(); !loaded)
+    log_error("issuer", "loading the signing keys: " + loaded.error().message);
+  refresher_ =
+      std::jthread([this](std::stop_token stopped) { refresh_until_stopped(std::move(stopped)); });
+}
+
+void Issuer::stop() {
+  if (!refresher_.joinable()) return;
+  refresher_.request_stop();
+  refresher_.join();
+}
+
+void Issuer::refresh_until_stopped(std::stop_token stopped) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait_for(lock, stopped, ready() ? options_.key_refresh : kRetry, [] { return false; });
+    if (stopped.stop_requested()) return;
+    if (auto done = keys_.refresh(); !done) {
+      log_warning("issuer", "refreshing the signing keys: " + done.error().message);
+    }
+  }
+}
+
+http::Response Issuer::handle(const http::Request& request) {
+  if (request.path == "/oauth2/token") return tokens_->token(request);
+  if (request.path == "/oauth2/revoke") return tokens_->revoke(request);
+  if (request.path == "/v1/discovery") return discovery(request);
+  if (request.path == "/.well-known/openid-configuration") return metadata(request);
+  if (request.path == "/.well-known/jwks.json") return jwks(request);
+  return http::problem(404, "not_found", "the issuer has no such address", request);
+}
+
+http::Response Issuer::metadata(const http::Request& request) const {
+  if (!reads(request)) return only_get(request);
+  const auto at = [this](std::string_view path) { return options_.url + std::string(path); };
+  const nlohmann::json document = {
+      {"issuer", options_.url},
+      {"token_endpoint", at("/oauth2/token")},
+      {"revocation_endpoint", at("/oauth2/revoke")},
+      {"jwks_uri", at("/.well-known/jwks.json")},
+      {"grant_types_supported", {"client_credentials", "password", "refresh_token"}},
+      {"response_types_supported", nlohmann::json::array()},
+      {"subject_types_supported", {"public"}},
+      {"id_token_signing_alg_values_supported", {"ES256", "EdDSA"}},
+      {"token_endpoint_auth_methods_supported",
+       {"client_secret_basic", "client_secret_post", "none"}},
+      {"revocation_endpoint_auth_methods_supported",
+       {"client_secret_basic", "client_secret_post", "none"}},
+      {"claims_supported",
+       {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "org", "region", "epoch",
+        "roles", "scope", "grants"}},
+      {"domicile_discovery_endpoint", at("/v1/discovery")},
+      {"domicile_region", options_.region.text()}};
+  return {200,
+          {{"content-type", "application/json"}, {"cache-control", std::string(kJwksMaxAge)}},
+          request.method == "HEAD" ? "" : document.dump()};
+}
+
+http::Response Issuer::jwks(const http::Request& request) const {
+  if (!reads(request)) return only_get(request);
+  const auto keys = keys_.keys();
+  if (keys == nullptr) {
+    auto answer =
+        http::problem(503, "keys_unavailable", "the signing keys are not loaded yet", request);
+    answer.headers.emplace_back("retry-after", fmt::format("{}", kRetry.count()));
+    return answer;
+  }
+  return {
+      200,
+      {{"content-type", "application/jwk-set+json"}, {"cache-control", std::string(kJwksMaxAge)}},
+      request.method == "HEAD" ? "" : keys->published->to_json()};
+}
+
+http::Response Issuer::discovery(const http::Request& request) {
+  if (request.method != "POST") {
+    auto answer = http::problem(405, "method_not_allowed", "use POST", request);
+    answer.headers.emplace_back("allow", "POST");
+    return answer;
+  }
+  if (const auto wait = discoveries_.take(throttle_address(request.peer_ip))) {
+    auto answer = http::problem(429, "slow_down", "too many questions", request);
+    answer.headers.emplace_back("retry-after", fmt::format("{}", wait->count()));
+    return answer;
+  }
+  return discover(request, *ports_.snapshot(), locator_);
+}
+
+}  // namespace domicile::issuer

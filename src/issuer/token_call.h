@@ -1,0 +1,40 @@
+// What a request at the token endpoint carries along. For the .cpp files of this module.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "issuer/token_endpoint.h"
+
+namespace domicile::issuer {
+
+struct TokenEndpoint::Call {
+  const http::Request& request;
+  Form form;
+  store::ClientAccount client;
+  std::shared_ptr<const domain::RegistrySnapshot> snapshot;
+  std::int64_t now_s = 0;
+  std::string grant_type;
+  std::vector<domain::Permission> scope;  // asked for; empty: everything
+};
+
+struct TokenEndpoint::Rights {
+  domain::UserId subject;
+  domain::OrganizationView organization;
+  std::vector<domain::RoleName> roles;
+  std::vector<domain::Permission> permissions;
+  std::vector<domain::Grant> grants;
+};
+
+// A login name as it is compared: printable, without spaces, ASCII letters in lower case. "" when
+// it is none.
+std::string canonical_login(std::string_view text);
+
+// A refresh token, new, and what is stored of it.
+std::string new_refresh_token();
+std::string refresh_token_hash(std::string_view token);
+
+http::Response unavailable();
+
+}  // namespace domicile::issuer

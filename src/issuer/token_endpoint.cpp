@@ -1,0 +1,260 @@
+#include "issuer/token_endpoint.h"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "base/log.h"
+#include "crypto/random.h"
+#include "issuer/token_call.h"
+
+namespace domicile::issuer {
+namespace {
+
+constexpr std::size_t kBodyBytesMax = 8192;
+constexpr std::size_t kScopeMax = 256;
+
+http::Response invalid_request(std::string_view what) {
+  return oauth_error(400, "invalid_request", what);
+}
+
+bool is_form(const http::Request& request) {
+  constexpr std::string_view kForm = "application/x-www-form-urlencoded";
+  const auto type = request.header("content-type");
+  if (!type) return false;
+  std::string_view media = type->substr(0, type->find(';'));
+  while (media.ends_with(' ')) media.remove_suffix(1);
+  return std::ranges::equal(
+      media, kForm, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
+}
+
+std::expected<std::vector<domain::Permission>, http::Response> parse_scope(
+    const std::string* text) {
+  std::vector<domain::Permission> scope;
+  if (text == nullptr || text->empty()) return scope;
+  std::string_view rest = *text;
+  const auto invalid = [] {
+    return std::unexpected(oauth_error(
+        400, "invalid_scope", "a scope is a list of permissions with single spaces between"));
+  };
+  for (;;) {
+    const auto end = std::min(rest.find(' '), rest.size());
+    auto permission = domain::parse_permission(rest.substr(0, end));
+    if (!permission || scope.size() == kScopeMax) return invalid();
+    scope.push_back(std::move(*permission));
+    if (end == rest.size()) break;
+    rest.remove_prefix(end + 1);
+  }
+  std::ranges::sort(scope);
+  scope.erase(std::ranges::unique(scope).begin(), scope.end());
+  return scope;
+}
+
+}  // namespace
+
+http::Response unavailable() {
+  return retry_later(503, "temporarily_unavailable", "try again in a moment",
+                     std::chrono::seconds(2));
+}
+
+TokenEndpoint::TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
+                             const RoleBook& roles, const Locator& locator, KeyRing& keys,
+                             PasswordHasher& hasher)
+    : options_(options),
+      ports_(ports),
+      roles_(roles),
+      locator_(locator),
+      keys_(keys),
+      hasher_(hasher),
+      evidence_(ports.events, ports.clock, options.region),
+      accounts_(options.account, ports.clock),
+      addresses_(options.address, ports.clock) {}
+
+// Shape, throttle and client, in this order: nothing is looked up for a request that is malformed.
+std::expected<TokenEndpoint::Call, http::Response> TokenEndpoint::open(
+    const http::Request& request) {
+  const auto stop = [](http::Response answer) { return std::unexpected(std::move(answer)); };
+  if (request.method != "POST") {
+    auto answer = invalid_request("use POST");
+    answer.status = 405;
+    answer.headers.emplace_back("allow", "POST");
+    return stop(std::move(answer));
+  }
+  if (!request.query.empty())
+    return stop(invalid_request("parameters belong in the body, not in the address"));
+  if (!is_form(request)) return stop(invalid_request("send application/x-www-form-urlencoded"));
+  if (request.body.size() > kBodyBytesMax)
+    return stop(oauth_error(413, "invalid_request", "the body is too long"));
+  auto form = http::parse_form(request.body);
+  if (!form) return stop(invalid_request("the form is malformed, or names a parameter twice"));
+  const std::string address = throttle_address(request.peer_ip);
+  if (const auto wait = addresses_.take(address)) {
+    return stop(retry_later(429, "slow_down", "too many failed attempts", *wait));
+  }
+  auto presented = read_client(request, *form);
+  if (!presented) return stop(std::move(presented).error());
+  auto client = ports_.directory.find_client(presented->id);
+  if (!client) {
+    log_error("issuer", "looking up a client: " + client.error().message);
+    return stop(unavailable());
+  }
+  Call call{.request = request,
+            .form = std::move(*form),
+            .client = client->value_or(store::ClientAccount{}),
+            .snapshot = ports_.snapshot(),
+            .now_s = ports_.clock.unix_seconds(),
+            .grant_type = {},
+            .scope = {}};
+  if (!proves(*client, *presented)) {
+    call.client.id.clear();
+    return stop(refused(call, denied_event(call, "", "client"), invalid_client()));
+  }
+  return call;
+}
+
+http::Response TokenEndpoint::token(const http::Request& request) {
+  auto answer = answer_token(request);
+  // Only refusals cost the address something: not success, not our own trouble.
+  if (answer.status == 200 || answer.status >= 500) {
+    addresses_.put_back(throttle_address(request.peer_ip));
+  }
+  return answer;
+}
+
+http::Response TokenEndpoint::answer_token(const http::Request& request) {
+  auto call = open(request);
+  if (!call) return std::move(call).error();
+  const std::string* grant_type = form_value(call->form, "grant_type");
+  if (grant_type == nullptr) return invalid_request("grant_type is missing");
+  call->grant_type = *grant_type;
+  auto scope = parse_scope(form_value(call->form, "scope"));
+  if (!scope) return std::move(scope).error();
+  call->scope = std::move(*scope);
+
+  struct GrantType {
+    std::string_view name;
+    bool store::ClientAccount::* allowed;
+    Answer (TokenEndpoint::*run)(Call&);
+  };
+  static constexpr GrantType kGrantTypes[] = {
+      {"client_credentials", &store::ClientAccount::client_credentials,
+       &TokenEndpoint::client_credentials},
+      {"password", &store::ClientAccount::password, &TokenEndpoint::password},
+      {"refresh_token", &store::ClientAccount::refresh_token, &TokenEndpoint::refresh}};
+  for (const GrantType& known : kGrantTypes) {
+    if (known.name != call->grant_type) continue;
+    if (!(call->client.*known.allowed)) {
+      return oauth_error(400, "unauthorized_client", "this client may not use this grant type");
+    }
+    auto answer = (this->*known.run)(*call);
+    return answer ? std::move(*answer) : std::move(answer).error();
+  }
+  return oauth_error(400, "unsupported_grant_type", "not a grant type of this issuer");
+}
+
+http::Response TokenEndpoint::revoke(const http::Request& request) {
+  auto call = open(request);
+  if (!call) return std::move(call).error();
+  const std::string* token = form_value(call->form, "token");
+  if (token == nullptr) return invalid_request("token is missing");
+  const std::string hash = refresh_token_hash(*token);
+  const auto found = ports_.directory.find_refresh(hash, call->now_s);
+  if (!found) return unavailable();
+  // Somebody else's token, or none at all: the same answer (RFC 7009 section 2.2).
+  if (found->state != store::RefreshState::unknown && found->family.client_id == call->client.id) {
+    if (!ports_.directory.revoke_refresh(hash, "client", call->now_s)) return unavailable();
+    auto event = evidence_.event(domain::EventKind::sign_in, domain::Outcome::allowed, request);
+    event.operation = "oauth2.revoke";
+    event.actor = found->family.user;
+    event.organization = found->family.organization;
+    event.resource = "client:" + call->client.id;
+    if (!evidence_.record({std::move(event)})) return unavailable();
+  }
+  return http::json_response(200, "{}");
+}
+
+domain::Event TokenEndpoint::denied_event(const Call& call, std::string_view organization,
+                                          std::string_view cause) const {
+  auto event = evidence_.event(domain::EventKind::sign_in, domain::Outcome::denied, call.request);
+  event.organization = domain::OrgKey(organization);
+  event.reason = "sign_in_refused";
+  if (!call.client.id.empty()) event.resource = "client:" + call.client.id;
+  event.details.emplace_back("cause", cause);
+  event.details.emplace_back("grant_type", call.grant_type.empty() ? "?" : call.grant_type);
+  return event;
+}
+
+// The refusal, once it is on record.
+http::Response TokenEndpoint::refused(Call& call, domain::Event event, http::Response answer) {
+  if (auto stored = evidence_.record({std::move(event)}); !stored) {
+    log_error("issuer", "recording a refusal: " + stored.error().message);
+    return unavailable();
+  }
+  return answer;
+}
+
+domain::Event TokenEndpoint::issued_event(const Call& call, const Rights& rights,
+                                          std::string_view token_id) const {
+  auto event =
+      evidence_.event(domain::EventKind::token_issued, domain::Outcome::allowed, call.request);
+  event.organization = domain::OrgKey(rights.organization.key);
+  event.actor = rights.subject;
+  event.epoch = rights.organization.epoch;
+  event.resource = "client:" + call.client.id;
+  std::string scope;
+  for (const auto& permission : rights.permissions)
+    scope += (scope.empty() ? "" : " ") + permission.text();
+  std::string grants;
+  for (const auto& grant : rights.grants) grants += (grants.empty() ? "" : " ") + grant.id;
+  event.details = {
+      {"jti", std::string(token_id)}, {"grant_type", call.grant_type}, {"scope", std::move(scope)}};
+  if (!grants.empty()) event.details.emplace_back("grants", std::move(grants));
+  return event;
+}
+
+std::expected<std::string, http::Response> TokenEndpoint::access_token(const Call& call,
+                                                                       const Rights& rights,
+                                                                       std::string& id) {
+  const auto keys = keys_.keys();
+  const token::TokenSigner* signer = keys == nullptr ? nullptr : keys->signer(call.now_s);
+  if (signer == nullptr) {
+    log_error("issuer", "there is no active signing key");
+    return std::unexpected(unavailable());
+  }
+  id = crypto::random_text(16);
+  auto token = signer->sign({.issuer = options_.url,
+                             .audience = options_.audience,
+                             .client_id = call.client.id,
+                             .subject = rights.subject,
+                             .organization = domain::OrgKey(rights.organization.key),
+                             .region = options_.region,
+                             .epoch = rights.organization.epoch,
+                             .roles = rights.roles,
+                             .permissions = rights.permissions,
+                             .grants = rights.grants,
+                             .token_id = id,
+                             .issued_at = call.now_s,
+                             .expires_at = call.now_s + options_.access_token_s});
+  if (!token) {
+    log_error("issuer", "signing: " + token.error().message);
+    return std::unexpected(unavailable());
+  }
+  return std::move(*token);
+}
+
+http::Response TokenEndpoint::answer(const Rights& rights, std::string token,
+                                     std::string_view refresh_token) const {
+  std::string scope;
+  for (const auto& permission : rights.permissions)
+    scope += (scope.empty() ? "" : " ") + permission.text();
+  nlohmann::json body = {{"access_token", std::move(token)},
+                         {"token_type", "Bearer"},
+                         {"expires_in", options_.access_token_s},
+                         {"scope", std::move(scope)}};
+  if (!refresh_token.empty()) body["refresh_token"] = refresh_token;
+  auto out = http::json_response(200, body.dump());
+  out.headers.emplace_back("pragma", "no-cache");
+  return out;
+}
+
+}  // namespace domicile::issuer

@@ -1,0 +1,76 @@
+// POST /oauth2/token (RFC 6749 section 3.2): client_credentials, password for first-party
+// applications, and refresh_token with rotation (a token presented twice ends its whole family, RFC
+// 9700 section 4.14). The authorization code, token exchange and external issuers will be further
+// grant types in the same table.
+//
+// A person signs in at the home region of the organization only. Whatever is wrong about
+// organization, person or password is one answer after the same work: no argon2id is skipped.
+// Thread-safe; may block.
+#pragma once
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "http/message.h"
+#include "issuer/client_authentication.h"
+#include "issuer/evidence.h"
+#include "issuer/oauth_answer.h"
+#include "issuer/options.h"
+#include "issuer/roles.h"
+
+namespace domicile::issuer {
+
+class TokenEndpoint {
+ public:
+  TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports, const RoleBook& roles,
+                const Locator& locator, KeyRing& keys, PasswordHasher& hasher);
+
+  http::Response token(const http::Request& request);
+  // POST /oauth2/revoke (RFC 7009): refresh tokens, by the client they were given to.
+  http::Response revoke(const http::Request& request);
+
+ private:
+  struct Call;    // one request on its way
+  struct Rights;  // what a subject may do, and in what it may do it
+  using Answer = std::expected<http::Response, http::Response>;
+
+  http::Response answer_token(const http::Request& request);
+  std::expected<Call, http::Response> open(const http::Request& request);
+  Answer client_credentials(Call& call);
+  Answer password(Call& call);
+  Answer refresh(Call& call);
+
+  std::expected<domain::OrganizationView, http::Response> home(Call& call,
+                                                               std::string_view organization);
+  std::expected<store::UserAccount, http::Response> check_password(
+      Call& call, const std::optional<domain::OrganizationView>& at);
+  std::expected<Rights, http::Response> rights_of(const store::UserAccount& user,
+                                                  const store::ClientAccount& client,
+                                                  const domain::OrganizationView& at);
+  std::expected<void, http::Response> narrow(Rights& rights,
+                                             const std::vector<domain::Permission>& wanted);
+  std::expected<std::string, http::Response> access_token(const Call& call, const Rights& rights,
+                                                          std::string& id);
+  http::Response answer(const Rights& rights, std::string token,
+                        std::string_view refresh_token) const;
+
+  domain::Event issued_event(const Call& call, const Rights& rights,
+                             std::string_view token_id) const;
+  http::Response refused(Call& call, domain::Event event, http::Response answer);
+  domain::Event denied_event(const Call& call, std::string_view organization,
+                             std::string_view cause) const;
+
+  const IssuerOptions& options_;
+  IssuerPorts ports_;
+  const RoleBook& roles_;
+  const Locator& locator_;
+  KeyRing& keys_;
+  PasswordHasher& hasher_;
+  Evidence evidence_;
+  Throttle accounts_;
+  Throttle addresses_;
+};
+
+}  // namespace domicile::issuer
