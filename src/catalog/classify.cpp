@@ -34,8 +34,8 @@ class Classifier {
     }
     find_users();
     classify_by_keys(graph_, root_, facts_, users_, verdicts_);
-    while (along_strong_edges() || people() || static_lists() || along_person_edges() ||
-           along_weak_edges(false) || along_weak_edges(true)) {
+    while (along_strong_edges() || people() || frameworks() || static_lists() ||
+           along_person_edges() || along_weak_edges(false) || along_weak_edges(true)) {
     }
     leftovers();
     for (std::size_t i = 0; i < verdicts_.size(); ++i) other_ways(i);
@@ -246,12 +246,24 @@ class Classifier {
     return found;
   }
 
+  // A framework's own lists look like reference data, but are not the application's to carry.
+  bool frameworks() {
+    bool found = false;
+    for (std::size_t i = 0; i < verdicts_.size(); ++i) {
+      if (verdicts_[i].done) continue;
+      if (auto why = framework_table(graph_.tables[i]->name.name)) {
+        found |= settle(i, TableClass::system, Confidence::likely, {*why});
+      }
+    }
+    return found;
+  }
+
   // Lists that their name and shape give away, before a created_by or an optional link misleads.
   bool static_lists() {
     bool found = false;
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
       if (verdicts_[i].done || lookup_weight(graph_.tables[i]->name.name) < 3) continue;
-      ReferenceEvidence evidence = reference_evidence(graph_, i, verdicts_, facts_);
+      ReferenceEvidence evidence = reference_evidence(graph_, root_, i, verdicts_, facts_);
       if (evidence.score < kReferenceByName) continue;
       found |=
           settle(i, TableClass::reference,
@@ -280,6 +292,8 @@ class Classifier {
     const Verdict& parent = verdicts_[edge.to];
     if (!parent.done || parent.table_class != TableClass::person) return false;
     if (parent.person.empty() && parent.person_path.empty()) return false;
+    // A comment's author is a person, but the comment belongs to what it is about.
+    if (edge.actor && !polymorphic_pairs(*graph_.tables[i]).empty()) return false;
     Verdict& v = verdicts_[i];
     const bool to_key = edge.step.columns.size() == 1 && parent.person_path.empty() &&
                         edge.step.referenced_columns[0] == parent.person;
@@ -311,7 +325,8 @@ class Classifier {
         if (best == nullptr || verdicts_[edge.to].cost < verdicts_[best->to].cost) best = &edge;
       }
       if (best == nullptr) continue;
-      if (!actors && reference_evidence(graph_, i, verdicts_, facts_).score >= kReferenceByName)
+      if (!actors &&
+          reference_evidence(graph_, root_, i, verdicts_, facts_).score >= kReferenceByName)
         continue;
       hang_loosely(i, *best, ways);
       return true;
@@ -355,7 +370,7 @@ class Classifier {
       again = false;
       for (std::size_t i = 0; i < verdicts_.size(); ++i) {
         if (verdicts_[i].done) continue;
-        ReferenceEvidence evidence = reference_evidence(graph_, i, verdicts_, facts_);
+        ReferenceEvidence evidence = reference_evidence(graph_, root_, i, verdicts_, facts_);
         if (evidence.score < kReferenceLikely) continue;
         again |= settle(
             i, TableClass::reference,
@@ -366,6 +381,13 @@ class Classifier {
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
       if (!verdicts_[i].done) leftover(i);
     }
+  }
+
+  static bool holds_content(const TableShape& table) {
+    return !application_wide(table.name.name) &&
+           std::ranges::any_of(table.columns, [](const Column& c) {
+             return content_column(c) || c.type == "jsonb" || c.type == "json";
+           });
   }
 
   void leftover(std::size_t i) {
@@ -390,9 +412,13 @@ class Classifier {
                      "organization, and nothing shows that its rows are shared"
                    : "no sure way leads to an organization, and nothing shows that its rows are "
                      "shared"});
-    } else if (personal) {
-      settle(i, TableClass::organization, Confidence::unsure,
-             {"it holds personal data, and no way leads to an organization or a person"});
+    } else if (personal || holds_content(table) ||
+               (lookup_weight(table.name.name) < 0 && !application_wide(table.name.name))) {
+      settle(
+          i, TableClass::organization, Confidence::unsure,
+          {personal
+               ? "it holds personal data, and no way leads to an organization or a person"
+               : "its name is that of things which organizations make, but no way leads to one"});
     } else {
       settle(i, TableClass::system, Confidence::unsure,
              {"no way leads to an organization, nothing uses its rows, and nothing shows that they "

@@ -41,7 +41,7 @@ struct ReferenceEvidence {
   int score = 0;
   std::vector<std::string> why;
 };
-ReferenceEvidence reference_evidence(const Graph& graph, std::size_t table,
+ReferenceEvidence reference_evidence(const Graph& graph, const Root& root, std::size_t table,
                                      const std::vector<Verdict>& verdicts,
                                      const FactsByTable& facts);
 

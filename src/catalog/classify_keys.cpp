@@ -107,6 +107,7 @@ class ByKeys {
     });
     const KeyColumn& best = found[0];
     Verdict& v = verdicts_[i];
+    if (graph_.tables[i]->is_view()) found[0].not_null = true;  // a view's columns never say so
     if (!best.not_null) v.ask = Way{{}, best.column};
     if (!best.not_null && has_strong_parent(i, best))
       return;  // a NOT NULL parent says more than an optional key

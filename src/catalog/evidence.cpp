@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -27,7 +28,25 @@ class Scale {
   std::vector<std::string> against_;
 };
 
-void weigh_columns(Scale& scale, const TableShape& table) {
+// Lists are often numbered by hand or named by a word, while data has keys of the common kind.
+void weigh_key(Scale& scale, const TableShape& table, const Root& root) {
+  const Index* key = table.primary_key();
+  const Column* column =
+      key == nullptr || key->columns.size() != 1 ? nullptr : table.column(key->columns[0]);
+  if (column == nullptr) return;
+  const auto words = words_of(column->name);
+  const bool opaque =
+      !words.empty() && (words.back() == "id" || words.back() == "token" || words.back() == "key" ||
+                         words.back() == "uuid" || words.back() == "hash");
+  if (family_of(column->type) == TypeFamily::text && !opaque)
+    scale.weigh(1, "its key is a word of its own");
+  const bool small = column->type == "integer" || column->type == "smallint";
+  if (small && root.type != "integer" && root.type != "smallint") {
+    scale.weigh(2, "its key is a small number, other than the organizations'");
+  }
+}
+
+void weigh_columns(Scale& scale, const TableShape& table, const Root& root) {
   bool code = false;
   bool label = false;
   int content = 0;
@@ -40,14 +59,18 @@ void weigh_columns(Scale& scale, const TableShape& table) {
     code = code || (!words.empty() && (words.back() == "code" || words.back() == "slug" ||
                                        words.back() == "symbol" || words.front() == "iso" ||
                                        words.back() == "key" || words.back() == "codename"));
-    label = label || column.name == "name" || column.name == "title" || column.name == "label" ||
-            column.name == "description" || column.name.starts_with("name_") ||
-            column.name.ends_with("Name");
+    label = label || (!words.empty() && words.back() == "name") || column.name == "title" ||
+            column.name == "label" || column.name == "description" ||
+            column.name.starts_with("name_") || column.name.ends_with("Name");
   }
   if (content > 0)
     scale.weigh(-2 * std::min(content, 2), "it holds content (bodies, files, amounts or tokens)");
   if (code && table.columns.size() <= 14) scale.weigh(2, "it has a code or slug");
-  if (label && table.columns.size() <= 9) scale.weigh(1, "few columns, with a name or label");
+  if (label && content == 0 && table.columns.size() <= 4)
+    scale.weigh(1, "hardly more than a name");
+  else if (label && table.columns.size() <= 9)
+    scale.weigh(1, "few columns, with a name or label");
+  weigh_key(scale, table, root);
   if (!polymorphic_pairs(table).empty())
     scale.weigh(-8, "it points at rows of several tables by type and id");
   const bool stamped = std::ranges::any_of(table.columns, [](const Column& c) {
@@ -105,7 +128,7 @@ void weigh_facts(Scale& scale, const Facts& facts) {
 
 }  // namespace
 
-ReferenceEvidence reference_evidence(const Graph& graph, std::size_t table,
+ReferenceEvidence reference_evidence(const Graph& graph, const Root& root, std::size_t table,
                                      const std::vector<Verdict>& verdicts,
                                      const FactsByTable& facts) {
   Scale scale;
@@ -115,7 +138,10 @@ ReferenceEvidence reference_evidence(const Graph& graph, std::size_t table,
     scale.weigh(named, "its name is that of a list which is the same everywhere");
   else if (named < 0)
     scale.weigh(named, "its name is that of things which people make");
-  weigh_columns(scale, shape);
+  static const std::set<std::string_view> kListSchemas = {
+      "ref", "reference", "lookup", "lookups", "static", "codes", "masterdata"};
+  if (kListSchemas.contains(shape.name.schema)) scale.weigh(4, "its schema is one of lists");
+  weigh_columns(scale, shape, root);
   weigh_neighbours(scale, graph, table, verdicts);
   if (const auto known = facts.find(shape.name); known != facts.end())
     weigh_facts(scale, known->second);

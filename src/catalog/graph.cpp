@@ -102,6 +102,8 @@ class Builder {
     const TableShape& table = *graph_.tables[from];
     std::set<std::string> paired;
     for (const auto& [type, id] : polymorphic_pairs(table)) paired.insert(id);
+    for (const ForeignKey& key : table.foreign_keys)
+      paired.insert(key.columns.begin(), key.columns.end());
     for (const Column& column : table.columns) {
       if (paired.contains(column.name) || has_edge(from, {column.name})) continue;
       if (const Index* key = table.primary_key();

@@ -28,7 +28,10 @@ bool names_an_actor(std::string_view column);
 // A table of a migration tool, by its exact name; the reason, for the reader.
 std::optional<std::string> migration_table(std::string_view table);
 // Queues, caches, sessions and logs of frameworks and of the application itself.
-std::optional<std::string> machinery_table(std::string_view table);
+std::optional<std::string> framework_table(std::string_view table);  // by its exact name or prefix
+std::optional<std::string> machinery_table(
+    std::string_view table);                    // those, and by words such as queue
+bool application_wide(std::string_view table);  // global_settings and the like
 
 // How much a table's name speaks for the same rows in every region: 5 for countries, 3 for *_types,
 // negative for names of things that people and organizations make (messages, addresses, files).

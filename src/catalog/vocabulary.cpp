@@ -79,12 +79,15 @@ const Words kMachineryWords = {"job",      "queue",    "cache",   "lock",       
                                "nonce",    "sequence", "metric",  "healthcheck"};
 
 const Words kStaticLists = {
-    "country",  "currency",    "language", "locale",      "timezone",   "subdivision",
-    "province", "continent",   "holiday",  "nationality", "permission", "capability",
-    "weekday",  "calendar",    "iso",      "unit",        "vat",        "incoterm",
-    "zone",     "postcode",    "region",   "state",       "isco",       "icd",
-    "naics",    "translation", "glossary", "feature",     "industry",   "carrier",
-    "plan",     "emoji",       "taxonomy", "license",     "licence",    "standard"};
+    "country",   "currency",    "language", "locale",      "timezone",   "subdivision",
+    "province",  "continent",   "holiday",  "nationality", "permission", "capability",
+    "weekday",   "calendar",    "iso",      "unit",        "vat",        "incoterm",
+    "zone",      "postcode",    "region",   "state",       "isco",       "icd",
+    "naics",     "translation", "glossary", "feature",     "industry",   "carrier",
+    "plan",      "emoji",       "city",     "amenity",     "airport",    "breed",
+    "species",   "cuisine",     "sport",    "religion",    "profession", "occupation",
+    "specialty", "county",      "sector",   "discipline",  "nutrient",   "taxonomy",
+    "license",   "licence",     "standard"};
 
 const Words kListWords = {
     "type",   "kind",     "status",  "category", "code",  "level",     "priority", "stage",
@@ -124,11 +127,23 @@ std::optional<std::string> migration_table(std::string_view table) {
   return std::nullopt;
 }
 
-std::optional<std::string> machinery_table(std::string_view table) {
+std::optional<std::string> framework_table(std::string_view table) {
   if (kMachinery.contains(table)) return "a framework's own table, by its name";
   for (std::string_view prefix : kMachineryPrefixes) {
     if (table.starts_with(prefix)) return "a framework's queue or cache, by its name";
   }
+  return std::nullopt;
+}
+
+bool application_wide(std::string_view table) {
+  static const Words kWide = {"application", "app",      "global", "system",
+                              "platform",    "instance", "site",   "server"};
+  const auto words = words_of(table);
+  return words.size() > 1 && kWide.contains(singular(words.front()));
+}
+
+std::optional<std::string> machinery_table(std::string_view table) {
+  if (auto framework = framework_table(table)) return framework;
   const auto words = words_of(table);
   if (!words.empty() && (kMachineryWords.contains(singular(words.back())) ||
                          (words.size() > 1 && kMachineryWords.contains(singular(words.front()))))) {
