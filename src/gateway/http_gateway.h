@@ -38,14 +38,16 @@ struct HttpGatewayOptions {
   http::ListenerOptions listener;
   http::ServerLimits limits;
   domain::RegionId region;  // this door's region
-  // Name in the route file -> "http://host:port". Every name the policy uses needs one.
+  // Name in the route file -> "http://host:port". Every name the policy uses needs one. Names are
+  // resolved once, by create().
   std::vector<std::pair<std::string, std::string>> upstreams;
   std::vector<std::string> hosts;  // accepted Host names without port, lower case; empty: any
   unsigned workers = 8;            // threads for mounted handlers
   std::size_t worker_queue_max = 256;
   std::size_t bounded_events_max = 4096;  // per loop, not yet durable; above: refused
   token::TokenCache::Options token_cache;
-  bool forward_authorization = false;  // hand the client's token on to the upstream
+  bool forward_authorization = false;           // hand the client's token on to the upstream
+  std::chrono::milliseconds record_ms{10'000};  // a strict event not durable by then: refused
   std::chrono::milliseconds connect_ms{3'000};
   std::chrono::milliseconds upstream_response_ms{60'000};  // until the first byte of the answer
   std::chrono::milliseconds upstream_idle_ms{60'000};      // between bytes

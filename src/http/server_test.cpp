@@ -228,7 +228,7 @@ TEST_F(ServerTest, StopsReadingRequestsWhoseAnswersNobodyTakes) {
   limits_.output_bytes_high = 64 * 1024;
   start();
   auto client = connect();
-  constexpr int kRequests = 40;
+  constexpr int kRequests = 6;
   std::thread sender([&] {
     for (int i = 0; i < kRequests; ++i) client.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
   });

@@ -1,0 +1,140 @@
+#include "gateway/forwarding.h"
+
+#include <charconv>
+
+#include "wire/http1_chars.h"
+
+namespace domicile::gateway {
+namespace {
+
+using wire::BodyKind;
+using wire::Field;
+using wire::FieldKind;
+
+bool passes_to_upstream(const Field& field, bool forward_authorization) {
+  if (field.nominated) return false;
+  switch (field.kind) {
+    case FieldKind::other:
+    case FieldKind::host:
+    case FieldKind::accept:
+    case FieldKind::sec_fetch_mode:
+    case FieldKind::date: return true;
+    case FieldKind::authorization: return forward_authorization;
+    default: return false;
+  }
+}
+
+bool passes_to_client(const Field& field) {
+  if (field.nominated) return false;
+  switch (field.kind) {
+    case FieldKind::connection:
+    case FieldKind::hop_by_hop:
+    case FieldKind::transfer_encoding:
+    case FieldKind::identity:  // what the upstream echoes of its context is not the client's
+    case FieldKind::tracing: return false;
+    default: return true;
+  }
+}
+
+void add(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+void add(std::string& out, std::string_view name, std::uint64_t value) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  add(out, name, std::string_view(digits, end));
+}
+
+bool writable(std::string_view value) { return wire::all_of_class(value, wire::kFieldValueChar); }
+
+Result<void> add_identity(std::string& out, const policy::Permit& permit) {
+  const domain::Principal* principal = permit.principal();
+  if (principal == nullptr) return {};
+  if (!writable(principal->subject.view())) {
+    return fail(Code::denied, "the token's subject cannot be written in a header", "token_claims");
+  }
+  add(out, "Domicile-Subject", principal->subject.view());
+  if (permit.grant() != nullptr) {
+    add(out, "Domicile-Acting-Organization", principal->organization.view());
+  }
+  const auto& permissions =
+      permit.grant() != nullptr ? permit.grant()->permissions : principal->permissions;
+  out.append("Domicile-Permissions: ");
+  for (const domain::Permission& permission : permissions) {
+    if (!writable(permission.view())) {
+      return fail(Code::denied, "a permission cannot be written in a header", "token_claims");
+    }
+    if (&permission != &permissions.front()) out += ' ';
+    out.append(permission.view());
+  }
+  out.append("\r\n");
+  return {};
+}
+
+}  // namespace
+
+Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head,
+                                 const wire::CleanPath& path, const Forwarded& forwarded,
+                                 const policy::Route& route, token::ContextSigner& signer,
+                                 std::int64_t now_s) {
+  out.append(head.method_name).append(" ").append(path.canonical);
+  if (head.has_query) out.append("?").append(head.query);
+  out.append(" HTTP/1.1\r\n");
+  for (const Field& field : head.section.fields()) {
+    if (passes_to_upstream(field, forwarded.forward_authorization)) {
+      add(out, field.name, field.value);
+    }
+  }
+  if (head.section.body == BodyKind::chunked) {
+    add(out, "Transfer-Encoding", "chunked");
+  } else if (head.section.has_content_length) {
+    add(out, "Content-Length", head.section.content_length);
+  }
+  add(out, "X-Forwarded-For", forwarded.peer_ip);
+  add(out, "X-Forwarded-Proto", forwarded.encrypted ? "https" : "http");
+  add(out, "Domicile-Request-Id", forwarded.request_id);
+  const policy::Permit& permit = route.permit();
+  TRY(add_identity(out, permit));
+  const domain::OrganizationView& organization = permit.organization();
+  if (!organization.key.empty()) {
+    add(out, "Domicile-Organization", organization.key);
+    add(out, "Domicile-Epoch", organization.epoch);
+    out.append("Domicile-Context: ");
+    signer.sign_to(out, domain::OrgKey(organization.key), organization.epoch, now_s);
+    out.append("\r\n");
+  }
+  out.append("\r\n");
+  return {};
+}
+
+ResponsePlan plan_response(const wire::ResponseHead& head, int minor_version) {
+  ResponsePlan plan;
+  if (head.section.body == BodyKind::chunked) {
+    plan.decode = minor_version == 0;
+    plan.body = plan.decode ? ClientBody::until_close : ClientBody::as_is;
+  } else if (head.section.body == BodyKind::until_close) {
+    plan.body = minor_version == 0 ? ClientBody::until_close : ClientBody::chunked;
+  }
+  return plan;
+}
+
+void write_client_head(std::string& out, const wire::ResponseHead& head, const ResponsePlan& plan,
+                       ConnectionField connection, std::string_view request_id) {
+  const char digits[3] = {static_cast<char>('0' + head.status / 100),
+                          static_cast<char>('0' + head.status / 10 % 10),
+                          static_cast<char>('0' + head.status % 10)};
+  out.append("HTTP/1.1 ").append(digits, 3).append(" ").append(head.reason_phrase).append("\r\n");
+  for (const Field& field : head.section.fields()) {
+    if (passes_to_client(field)) add(out, field.name, field.value);
+  }
+  const bool chunked = plan.body == ClientBody::chunked ||
+                       (plan.body == ClientBody::as_is && head.section.body == BodyKind::chunked);
+  if (chunked) add(out, "Transfer-Encoding", "chunked");
+  add(out, "Domicile-Request-Id", request_id);
+  if (connection == ConnectionField::close) add(out, "Connection", "close");
+  if (connection == ConnectionField::keep_alive) add(out, "Connection", "keep-alive");
+  out.append("\r\n");
+}
+
+}  // namespace domicile::gateway

@@ -1,0 +1,45 @@
+// The heads a door writes: the request as the upstream gets it, the response as the client gets it.
+// Nothing that names an identity, a hop or a trace travels on unchecked; what the door itself
+// vouches for is added. Pure functions over views, appending to a reused buffer.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "domain/principal.h"
+#include "policy/route.h"
+#include "token/context_token.h"
+#include "wire/http1_path.h"
+#include "wire/http1_request.h"
+#include "wire/http1_response.h"
+
+namespace domicile::gateway {
+
+struct Forwarded {
+  std::string_view peer_ip;
+  std::string_view request_id;
+  bool encrypted = false;
+  bool forward_authorization = false;
+};
+
+// Fails with Code::invalid when an identity cannot be written in a header (control characters in a
+// subject, say): it is refused, not repaired.
+Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head,
+                                 const wire::CleanPath& path, const Forwarded& forwarded,
+                                 const policy::Route& route, token::ContextSigner& signer,
+                                 std::int64_t now_s);
+
+enum class ClientBody { as_is, chunked, until_close };  // how the body's end is told to the client
+
+struct ResponsePlan {
+  ClientBody body = ClientBody::as_is;
+  bool decode = false;  // the upstream's chunks must be taken apart
+};
+// For a client of `minor_version` (0: HTTP/1.0, which knows no chunks).
+ResponsePlan plan_response(const wire::ResponseHead& head, int minor_version);
+
+enum class ConnectionField { none, close, keep_alive };
+void write_client_head(std::string& out, const wire::ResponseHead& head, const ResponsePlan& plan,
+                       ConnectionField connection, std::string_view request_id);
+
+}  // namespace domicile::gateway

@@ -1,0 +1,322 @@
+#include "gateway/gateway_loop.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "gateway/forwarding.h"
+#include "gateway/proxy_exchange.h"
+#include "gateway/refusal.h"
+#include "http/server_connection.h"
+#include "wire/http1_chars.h"
+
+namespace domicile::gateway {
+namespace {
+
+using domain::Activity;
+using domain::Event;
+using domain::EventKind;
+using domain::Outcome;
+using policy::AuditStrictness;
+using policy::DenialReason;
+
+Activity activity_of(wire::Method method) {
+  switch (method) {
+    case wire::Method::get:
+    case wire::Method::head: return Activity::read;
+    case wire::Method::post: return Activity::create;
+    case wire::Method::put:
+    case wire::Method::patch: return Activity::update;
+    case wire::Method::remove: return Activity::remove;
+    default: return Activity::other;
+  }
+}
+
+// The one field with this name; nullopt when it stands twice, "" when absent.
+std::optional<std::string_view> only_field(const wire::RequestHead& head, std::string_view lower) {
+  std::string_view found;
+  bool seen = false;
+  for (const wire::Field& field : head.section.fields()) {
+    if (!wire::equals_lower(field.name, lower)) continue;
+    if (std::exchange(seen, true)) return std::nullopt;
+    found = field.value;
+  }
+  return found;
+}
+
+}  // namespace
+
+struct GatewayLoop::Counters {
+  explicit Counters(http::Metrics& registry)
+      : metrics(registry),
+        allowed(registry.counter("domicile_gateway_decisions_total", "Decided requests.",
+                                 "outcome=\"allowed\"")),
+        denied(registry.counter("domicile_gateway_decisions_total", "", "outcome=\"denied\"")),
+        credentials(registry.counter("domicile_gateway_denials_total", "Denied, by reason.",
+                                     "reason=\"credentials\"")) {
+    for (int i = 0; i < policy::kDenialReasons; ++i) {
+      const auto reason = policy::to_string(static_cast<DenialReason>(i));
+      denials.push_back(&registry.counter("domicile_gateway_denials_total", "",
+                                          "reason=\"" + std::string(reason) + "\""));
+    }
+    for (const char* reason : {"upstream_unreachable", "upstream_closed", "upstream_malformed",
+                               "upstream_timeout", "upstream_connect_timeout"}) {
+      failures.emplace_back(reason, &registry.counter("domicile_gateway_upstream_failures_total",
+                                                      "Requests the upstream failed, by reason.",
+                                                      "reason=\"" + std::string(reason) + "\""));
+    }
+  }
+  http::Metrics& metrics;
+  http::Counter& allowed;
+  http::Counter& denied;
+  http::Counter& credentials;
+  std::vector<http::Counter*> denials;  // by DenialReason
+  std::vector<std::pair<std::string_view, http::Counter*>> failures;
+};
+
+GatewayLoop::GatewayLoop(http::ServerContext& context, Parts parts)
+    : options_(parts.options),
+      clock_(parts.clock),
+      mounts_(parts.mounts),
+      upstreams_(parts.upstreams),
+      context_(context),
+      counters_(std::make_unique<Counters>(parts.metrics)),
+      policy_(std::move(parts.policy)),
+      snapshot_(std::move(parts.snapshot)),
+      authenticator_(std::move(parts.authenticator)),
+      signer_(std::move(parts.signer)),
+      gate_(parts.events, context.loop, parts.options.bounded_events_max, parts.metrics),
+      upstream_options_{parts.options.upstream_keep_ms, parts.options.upstream_idle_max},
+      upstream_counters_(parts.metrics) {
+  for (const NamedUpstream& upstream : upstreams_) {
+    pools_.push_back(std::make_unique<http::UpstreamPool>(context.loop, upstream.addresses,
+                                                          upstream_options_, upstream_counters_));
+  }
+  bind_upstreams();
+}
+
+GatewayLoop::~GatewayLoop() = default;
+
+void GatewayLoop::bind_upstreams() {
+  pool_of_rule_.assign(policy_->rules().size(), nullptr);
+  for (const policy::RouteRule& rule : policy_->rules()) {
+    for (std::size_t i = 0; i < upstreams_.size(); ++i) {
+      if (upstreams_[i].name == rule.upstream) pool_of_rule_[rule.index] = pools_[i].get();
+    }
+    CHECK(pool_of_rule_[rule.index] != nullptr);  // HttpGateway has checked the names
+  }
+}
+
+void GatewayLoop::set_snapshot(std::shared_ptr<const domain::RegistrySnapshot> snapshot) {
+  snapshot_ = std::move(snapshot);
+}
+
+void GatewayLoop::set_policy(std::shared_ptr<const policy::RoutePolicy> policy) {
+  policy_ = std::move(policy);
+  bind_upstreams();
+}
+
+void GatewayLoop::count_upstream_failure(std::string_view reason) {
+  for (auto& [name, counter] : counters_->failures) {
+    if (name == reason) counter->add();
+  }
+}
+
+bool GatewayLoop::accepts_host(std::string_view host) const {
+  if (options_.hosts.empty()) return true;
+  if (host.starts_with('[')) {
+    host = host.substr(0, host.find(']') + 1);
+  } else {
+    host = host.substr(0, host.find(':'));
+  }
+  return std::ranges::any_of(
+      options_.hosts, [&](const std::string& name) { return wire::equals_lower(host, name); });
+}
+
+ProxyExchange& GatewayLoop::take_exchange() {
+  if (free_.empty()) {
+    exchanges_.push_back(std::make_unique<ProxyExchange>(*this));
+    return *exchanges_.back();
+  }
+  ProxyExchange& exchange = *free_.back();
+  free_.pop_back();
+  return exchange;
+}
+
+http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
+                                    const wire::RequestHead& head, const wire::CleanPath& path) {
+  if (const http::Handler* handler = mounts_.find(path.decoded)) {
+    return mounts_.begin(*handler, connection, head, path);
+  }
+  if (!accepts_host(head.host)) {
+    connection.refuse(421, "unknown_host", "This door does not answer for that host name.",
+                      http::AfterAnswer::close);
+    return nullptr;
+  }
+  if (head.host.empty()) {
+    connection.refuse(400, "missing_host", "Say which host you mean.", http::AfterAnswer::close);
+    return nullptr;
+  }
+  policy::RequestFacts facts{.match = policy_->match(head.method_name, path.decoded),
+                             .organization_header = {}};
+  const policy::RouteRule* rule = facts.match.rule;
+  const bool found = facts.match.outcome == policy::MatchOutcome::found;
+  if (found && rule->place == policy::OrganizationPlace::header) {
+    const auto value = only_field(head, rule->organization_header);
+    if (!value) {
+      connection.refuse(400, "duplicate_organization", "The organization is named twice.",
+                        http::AfterAnswer::close);
+      return nullptr;
+    }
+    facts.organization_header = *value;
+  }
+  std::shared_ptr<const domain::Principal> principal;
+  if (found && !rule->is_public && head.has_authorization) {
+    auto verified = authenticator_.authenticate(head.authorization, clock_.unix_seconds());
+    if (!verified) {
+      counters_->denied.add();
+      counters_->credentials.add();
+      Event event = event_of(connection, head, facts);
+      event.reason = verified.error();
+      gate_.note(std::move(event));
+      refuse_credentials(connection, verified.error());
+      return nullptr;
+    }
+    principal = std::move(*verified);
+  }
+  return decide(connection, head, path, facts, principal);
+}
+
+http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
+                                     const wire::RequestHead& head, const wire::CleanPath& path,
+                                     const policy::RequestFacts& facts,
+                                     const std::shared_ptr<const domain::Principal>& principal) {
+  const std::int64_t now_s = clock_.unix_seconds();
+  const auto permit =
+      policy::authorize(facts, principal.get(), *snapshot_, options_.region.view(), now_s);
+  if (!permit) {
+    deny(connection, head, path, facts, principal.get(), permit.error());
+    return nullptr;
+  }
+  const auto route = policy::route(*permit, *snapshot_);
+  if (!route) {
+    deny(connection, head, path, facts, principal.get(), route.error());
+    return nullptr;
+  }
+  ProxyExchange& exchange = take_exchange();
+  exchange.prepare(connection, head, *pool_of_rule_[permit->rule().index]);
+  const Forwarded forwarded{.peer_ip = connection.peer_ip(),
+                            .request_id = connection.request_id(),
+                            .encrypted = connection.encrypted(),
+                            .forward_authorization = options_.forward_authorization};
+  if (auto written =
+          write_upstream_head(exchange.head(), head, path, forwarded, *route, signer_, now_s);
+      !written) {
+    exchange.cancel();
+    refuse_credentials(connection, written.error().reason);
+    return nullptr;
+  }
+  Event event = event_of(connection, head, facts);
+  event.outcome = Outcome::allowed;
+  event.organization = domain::OrgKey(permit->organization().key);
+  event.epoch = route->epoch();
+  if (permit->principal() != nullptr) {
+    event.actor = permit->principal()->subject;
+    if (permit->grant() != nullptr) event.acting_organization = permit->principal()->organization;
+  }
+  const AuditStrictness strictness = gate_.in_force(permit->rule().audit);
+  if (strictness == AuditStrictness::strict) {
+    exchange.hold({policy_, snapshot_, principal, *permit, event});
+  }
+  counters_->allowed.add();
+  switch (gate_.submit(std::move(event), strictness,
+                       [&exchange](bool durable) { exchange.recorded(durable); })) {
+    case EventGate::Verdict::go_on: exchange.start(); break;
+    case EventGate::Verdict::wait: exchange.wait_for_record(); break;
+    case EventGate::Verdict::refused:
+      exchange.cancel();
+      refuse_unrecorded(connection);
+      return nullptr;
+  }
+  return exchange.active() ? &exchange : nullptr;
+}
+
+void GatewayLoop::deny(http::ServerConnection& connection, const wire::RequestHead& head,
+                       const wire::CleanPath& path, const policy::RequestFacts& facts,
+                       const domain::Principal* principal, const policy::Denial& denial) {
+  counters_->denied.add();
+  counters_->denials[static_cast<std::size_t>(denial.reason)]->add();
+  Event event = event_of(connection, head, facts);
+  event.reason = policy::to_string(denial.reason);
+  if (policy::is_violation(denial.reason)) event.kind = EventKind::cross_region;
+  const bool elsewhere = policy::is_violation(denial.reason) ||
+                         (denial.home != nullptr && denial.home->id != options_.region);
+  if (elsewhere) {
+    // Whoever asked belongs to another region: it records the person, this one does not.
+    event.source_ip.clear();
+    event.operation.clear();
+    event.resource.clear();
+  } else if (principal != nullptr) {
+    event.actor = principal->subject;
+    event.acting_organization = principal->organization;
+  }
+  if (event.organization.empty() && principal != nullptr) {
+    event.organization = principal->organization;
+  }
+  if (event.acting_organization == event.organization) event.acting_organization = {};
+  gate_.note(std::move(event));
+  if (denial.reason == DenialReason::method_not_allowed) {
+    connection.refuse(405, policy::to_string(denial.reason),
+                      "The path is there, but not with this method.", http::AfterAnswer::keep,
+                      "Allow: " + allowed_methods(path.decoded) + "\r\n");
+    return;
+  }
+  refuse_denial(connection, denial, &head, &path);
+}
+
+void GatewayLoop::refuse_late(http::ServerConnection& connection, const policy::Denial& denial,
+                              Event event) {
+  counters_->denied.add();
+  counters_->denials[static_cast<std::size_t>(denial.reason)]->add();
+  event.outcome = Outcome::denied;
+  event.reason = policy::to_string(denial.reason);
+  gate_.note(std::move(event));
+  refuse_denial(connection, denial, nullptr, nullptr);
+}
+
+// What every event of this door says. The organization only where the registry knows it: what a
+// client wrote into a path is not evidence.
+Event GatewayLoop::event_of(const http::ServerConnection& connection, const wire::RequestHead& head,
+                            const policy::RequestFacts& facts) const {
+  Event event;
+  event.kind = EventKind::request;
+  event.outcome = Outcome::denied;
+  event.time = clock_.now();
+  event.region = options_.region;
+  event.source_ip = connection.peer_ip();
+  event.request_id = connection.request_id();
+  const policy::RouteRule* rule = facts.match.rule;
+  event.activity = rule != nullptr ? rule->activity : activity_of(head.method);
+  if (rule != nullptr) {
+    event.operation = rule->name;
+    event.resource = rule->path;
+    const std::string_view named = rule->place == policy::OrganizationPlace::path
+                                       ? facts.match.organization_in_path
+                                       : facts.organization_header;
+    if (!named.empty() && snapshot_->find(named)) event.organization = domain::OrgKey(named);
+  } else {
+    event.operation = "request";
+  }
+  return event;
+}
+
+std::string GatewayLoop::allowed_methods(std::string_view path) const {
+  std::string out;
+  for (const char* method : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}) {
+    if (policy_->match(method, path).outcome != policy::MatchOutcome::found) continue;
+    if (!out.empty()) out += ", ";
+    out += method;
+  }
+  return out;
+}
+
+}  // namespace domicile::gateway

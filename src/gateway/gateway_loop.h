@@ -1,0 +1,107 @@
+// The door's decisions on one loop: what happens to a request between its head and its answer. Owns
+// everything the loop needs to decide alone: policy, snapshot, verifier with cache, signer,
+// upstream connections. Belongs to its loop's thread; the update functions are called there by
+// message.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/authenticator.h"
+#include "gateway/event_gate.h"
+#include "gateway/http_gateway.h"
+#include "http/exchange.h"
+#include "http/mounts.h"
+#include "http/server_context.h"
+#include "http/upstream_pool.h"
+#include "policy/authorize.h"
+#include "policy/route.h"
+#include "token/context_token.h"
+#include "wire/http1_response.h"
+
+namespace domicile::gateway {
+
+class ProxyExchange;
+
+struct NamedUpstream {
+  std::string name;
+  std::vector<runtime::Address> addresses;
+};
+
+class GatewayLoop final : public http::Service {
+ public:
+  struct Parts {
+    const HttpGatewayOptions& options;
+    const Clock& clock;
+    const http::Mounts& mounts;
+    const std::vector<NamedUpstream>& upstreams;
+    domain::EventSink& events;
+    http::Metrics& metrics;
+    std::shared_ptr<const policy::RoutePolicy> policy;
+    std::shared_ptr<const domain::RegistrySnapshot> snapshot;
+    Authenticator authenticator;
+    token::ContextSigner signer;
+  };
+  GatewayLoop(http::ServerContext& context, Parts parts);
+  ~GatewayLoop() override;
+
+  http::Responder* begin(http::ServerConnection& connection, const wire::RequestHead& head,
+                         const wire::CleanPath& path) override;
+
+  void set_snapshot(std::shared_ptr<const domain::RegistrySnapshot> snapshot);
+  void set_policy(std::shared_ptr<const policy::RoutePolicy> policy);
+  void set_signer(token::ContextSigner signer) { signer_ = std::move(signer); }
+  Authenticator& authenticator() { return authenticator_; }
+
+  // For the exchanges of this loop.
+  const HttpGatewayOptions& options() const { return options_; }
+  http::ServerContext& context() { return context_; }
+  EventGate& gate() { return gate_; }
+  const std::shared_ptr<const domain::RegistrySnapshot>& snapshot() const { return snapshot_; }
+  wire::ResponseHead& response_head() { return response_head_; }
+  std::string& head_buffer() { return head_buffer_; }
+  void put_back(ProxyExchange& exchange) { free_.push_back(&exchange); }
+  void count_upstream_failure(std::string_view reason);
+  // A permit that did not hold until its event was recorded: answered, recorded.
+  void refuse_late(http::ServerConnection& connection, const policy::Denial& denial,
+                   domain::Event event);
+
+ private:
+  struct Counters;
+  bool accepts_host(std::string_view host) const;
+  http::Responder* decide(http::ServerConnection& connection, const wire::RequestHead& head,
+                          const wire::CleanPath& path, const policy::RequestFacts& facts,
+                          const std::shared_ptr<const domain::Principal>& principal);
+  void deny(http::ServerConnection& connection, const wire::RequestHead& head,
+            const wire::CleanPath& path, const policy::RequestFacts& facts,
+            const domain::Principal* principal, const policy::Denial& denial);
+  domain::Event event_of(const http::ServerConnection& connection, const wire::RequestHead& head,
+                         const policy::RequestFacts& facts) const;
+  std::string allowed_methods(std::string_view path) const;
+  void bind_upstreams();
+  ProxyExchange& take_exchange();
+
+  const HttpGatewayOptions& options_;
+  const Clock& clock_;
+  const http::Mounts& mounts_;
+  const std::vector<NamedUpstream>& upstreams_;
+  http::ServerContext& context_;
+  std::unique_ptr<Counters> counters_;
+  std::shared_ptr<const policy::RoutePolicy> policy_;
+  std::shared_ptr<const domain::RegistrySnapshot> snapshot_;
+  Authenticator authenticator_;
+  token::ContextSigner signer_;
+  EventGate gate_;
+  http::UpstreamOptions upstream_options_;
+  http::UpstreamCounters upstream_counters_;
+  std::vector<std::unique_ptr<http::UpstreamPool>> pools_;  // as upstreams_
+  std::vector<http::UpstreamPool*> pool_of_rule_;           // by RouteRule::index
+  std::vector<std::unique_ptr<ProxyExchange>> exchanges_;
+  std::vector<ProxyExchange*> free_;
+  wire::ResponseHead response_head_;
+  std::string head_buffer_;
+};
+
+}  // namespace domicile::gateway

@@ -1,0 +1,367 @@
+#include "gateway/proxy_exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "gateway/gateway_loop.h"
+#include "gateway/refusal.h"
+#include "http/server_connection.h"
+
+namespace domicile::gateway {
+namespace {
+
+using http::AfterAnswer;
+using http::UpstreamPool;
+using runtime::Connection;
+using wire::BodyKind;
+using wire::Fault;
+
+constexpr int kReadsPerTurn = 16;
+constexpr std::size_t kKeptBytes = 16 * 1024;  // larger buffers are given back after a request
+
+}  // namespace
+
+ProxyExchange::ProxyExchange(GatewayLoop& gateway)
+    : gateway_(gateway), timer_(gateway.context().loop, [this] { on_deadline(); }) {}
+
+ProxyExchange::~ProxyExchange() = default;
+
+void ProxyExchange::prepare(http::ServerConnection& connection, const wire::RequestHead& head,
+                            UpstreamPool& pool) {
+  connection_ = &connection;
+  pool_ = &pool;
+  method_ = head.method;
+  has_body_ = head.section.body != BodyKind::none;
+  chunked_request_ = head.section.body == BodyKind::chunked;
+  request_done_ = !has_body_;
+  scanner_.reset();
+  decoder_ = {};
+  plan_ = {};
+  body_ = BodyKind::none;
+  left_ = 0;
+  connects_ = 0;
+  recording_ = head_sent_ = connected_ = heard_ = answering_ = paused_ = false;
+  reusable_ = retried_ = false;
+}
+
+void ProxyExchange::put_back() {
+  timer_.cancel();
+  connection_ = nullptr;
+  upstream_ = nullptr;
+  held_.reset();
+  for (std::string* buffer : {&head_, &in_}) {
+    if (buffer->capacity() > kKeptBytes) {
+      *buffer = std::string();
+    } else {
+      buffer->clear();
+    }
+  }
+  gateway_.put_back(*this);
+}
+
+void ProxyExchange::cancel() { put_back(); }
+
+void ProxyExchange::wait_for_record() {
+  recording_ = true;
+  timer_.set_after(gateway_.options().record_ms);
+}
+
+// The event is durable, or will not be. Between the decision and now the organization may have
+// moved.
+void ProxyExchange::recorded(bool durable) {
+  if (connection_ == nullptr) {
+    put_back();
+    return;
+  }
+  recording_ = false;
+  timer_.cancel();
+  http::ServerConnection& connection = *connection_;
+  if (!durable) {
+    put_back();
+    refuse_unrecorded(connection);
+    return;
+  }
+  if (held_->snapshot != gateway_.snapshot()) {
+    if (const auto route = policy::route(held_->permit, *gateway_.snapshot()); !route) {
+      const auto snapshot = gateway_.snapshot();
+      domain::Event event = std::move(held_->event);
+      put_back();
+      gateway_.refuse_late(connection, route.error(), std::move(event));
+      return;
+    }
+  }
+  start();
+}
+
+void ProxyExchange::start() {
+  held_.reset();
+  if (has_body_) {
+    connection_->want_body();  // the upstream is bothered once there is something to give
+  } else if (open(UpstreamPool::Want::any)) {
+    send_request({});
+  }
+}
+
+bool ProxyExchange::open(UpstreamPool::Want want) {
+  ++connects_;
+  upstream_ = pool_->take(*this, want);
+  if (upstream_ == nullptr) {
+    fail(502, "upstream_unreachable", "The application cannot be reached.");
+    return false;
+  }
+  connected_ = upstream_->io().ready();
+  timer_.set_after(connected_ ? gateway_.options().upstream_response_ms
+                              : gateway_.options().connect_ms);
+  return true;
+}
+
+void ProxyExchange::send_request(std::string_view body) {
+  if (!std::exchange(head_sent_, true)) {
+    upstream_->io().write(head_, body);
+  } else {
+    upstream_->io().write(body);
+  }
+}
+
+void ProxyExchange::on_body(std::string_view bytes) {
+  if (upstream_ == nullptr && !open(UpstreamPool::Want::any)) return;
+  if (chunked_request_) {
+    std::array<char, 20> size;
+    std::string& out = gateway_.head_buffer();
+    out.assign(wire::chunk_head(bytes.size(), size)).append(bytes).append("\r\n");
+    send_request(out);
+  } else {
+    send_request(bytes);
+  }
+  if (connected_) timer_.set_after(gateway_.options().upstream_response_ms);
+  if (upstream_->io().backlog() > gateway_.options().limits.output_bytes_high) {
+    connection_->pause_body();
+  }
+}
+
+void ProxyExchange::on_body_end() {
+  request_done_ = true;
+  if (upstream_ == nullptr && !open(UpstreamPool::Want::any)) return;
+  if (chunked_request_) send_request("0\r\n\r\n");
+}
+
+void ProxyExchange::on_upstream_connected() {
+  connected_ = true;
+  timer_.set_after(gateway_.options().upstream_response_ms);
+}
+
+void ProxyExchange::on_upstream_drained() {
+  if (!request_done_) connection_->want_body();
+}
+
+void ProxyExchange::on_drained() {
+  if (!std::exchange(paused_, false)) return;
+  timer_.set_after(gateway_.options().upstream_idle_ms);
+  upstream_->io().resume_reading();
+}
+
+void ProxyExchange::on_gone() {
+  connection_ = nullptr;
+  if (recording_) return;  // recorded() will come, and finds nobody
+  if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->discard();
+  put_back();
+}
+
+void ProxyExchange::on_upstream_readable() {
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    if (paused_) return;
+    const auto read = upstream_->io().read();
+    switch (read.state) {
+      case Connection::ReadState::data:
+        heard_ = true;
+        if (!relay(read.bytes)) return;
+        break;
+      case Connection::ReadState::again: return;
+      case Connection::ReadState::end: upstream_ended(); return;
+      case Connection::ReadState::broken: on_upstream_broken(); return;
+    }
+  }
+  upstream_->io().resume_reading();
+}
+
+void ProxyExchange::upstream_ended() {
+  if (answering_ && body_ == BodyKind::until_close) {
+    if (plan_.body == ClientBody::chunked) send_to_client("0\r\n\r\n", {});
+    complete(true);
+    return;
+  }
+  on_upstream_broken();
+}
+
+// A kept connection may have been closed by the upstream just when it was chosen: one more try, on
+// a new one, and only if doing it twice cannot matter. One that never came up was never used.
+bool ProxyExchange::try_again() {
+  if (heard_) return false;
+  const bool stale = upstream_->reused() && !retried_ && !has_body_ && wire::is_idempotent(method_);
+  const bool unused = !connected_ && !has_body_ && connects_ < pool_->address_count();
+  if (!stale && !unused) return false;
+  if (!connected_) pool_->skip_address();
+  retried_ = true;
+  std::exchange(upstream_, nullptr)->discard();
+  head_sent_ = false;
+  if (open(UpstreamPool::Want::fresh)) send_request({});
+  return true;
+}
+
+void ProxyExchange::on_upstream_broken() {
+  if (try_again()) return;
+  if (!connected_) {
+    pool_->skip_address();
+    fail(502, "upstream_unreachable", "The application cannot be reached.");
+  } else {
+    fail(502, "upstream_closed", "The application closed the connection before its answer ended.");
+  }
+}
+
+// False once the exchange is over.
+bool ProxyExchange::relay(std::string_view bytes) {
+  if (answering_) return relay_body({}, bytes);
+  if (!in_.empty()) {
+    in_.append(bytes);
+    const std::string held = std::exchange(in_, {});
+    std::string_view view = held;
+    return relay_head(view);
+  }
+  return relay_head(bytes);
+}
+
+bool ProxyExchange::relay_head(std::string_view& bytes) {
+  wire::ResponseHead& head = gateway_.response_head();
+  const auto& limits = gateway_.options().limits.head;
+  while (true) {
+    const auto state = scanner_.scan(bytes, limits.head_bytes_max);
+    if (state == wire::HeadScanner::State::more) {
+      in_.assign(bytes);
+      return true;
+    }
+    const auto malformed = [this] {
+      fail(502, "upstream_malformed", "The application's answer cannot be understood in one way.");
+      return false;
+    };
+    if (state == wire::HeadScanner::State::fault) return malformed();
+    const std::size_t size = scanner_.head_size();
+    scanner_.reset();
+    if (head.parse(bytes.substr(0, size), method_, limits) != Fault::none) return malformed();
+    bytes.remove_prefix(size);
+    if (!head.interim()) break;
+    if (head.status == 101) return malformed();  // nobody asked for another protocol
+    if (bytes.empty()) return true;
+  }
+  body_ = head.section.body;
+  left_ = head.section.content_length;
+  reusable_ = head.persistent;
+  plan_ = plan_response(head, connection_->minor_version());
+  const bool to_the_end = plan_.body == ClientBody::until_close;
+  const auto field = to_the_end || connection_->will_close() ? ConnectionField::close
+                     : connection_->minor_version() == 0     ? ConnectionField::keep_alive
+                                                             : ConnectionField::none;
+  std::string& out = gateway_.head_buffer();
+  out.clear();
+  write_client_head(out, head, plan_, field, connection_->request_id());
+  connection_->count_answer(head.status);
+  return relay_body(out, bytes);
+}
+
+bool ProxyExchange::relay_body(std::string_view prefix, std::string_view bytes) {
+  timer_.set_after(gateway_.options().upstream_idle_ms);
+  switch (body_) {
+    case BodyKind::none: send_to_client(prefix, {}); return complete(!bytes.empty());
+    case BodyKind::length: {
+      const std::string_view piece =
+          bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
+      left_ -= piece.size();
+      send_to_client(prefix, piece);
+      return left_ > 0 || complete(bytes.size() > piece.size());
+    }
+    case BodyKind::chunked: return relay_chunked(prefix, bytes);
+    case BodyKind::until_close: return relay_until_close(prefix, bytes);
+  }
+  return false;
+}
+
+// Checked chunk by chunk, forwarded as it came; taken apart for clients that know no chunks.
+bool ProxyExchange::relay_chunked(std::string_view prefix, std::string_view bytes) {
+  std::size_t used = 0;
+  if (plan_.decode && !prefix.empty()) send_to_client(prefix, {});
+  while (used < bytes.size() && !decoder_.done()) {
+    const auto step = decoder_.step(bytes.substr(used));
+    if (step.fault != Fault::none) {
+      fail(502, "upstream_malformed", "The application's answer cannot be understood in one way.");
+      return false;
+    }
+    used += step.consumed;
+    if (plan_.decode && !step.data.empty()) send_to_client(step.data, {});
+  }
+  if (!plan_.decode) send_to_client(prefix, bytes.substr(0, used));
+  return !decoder_.done() || complete(used < bytes.size());
+}
+
+bool ProxyExchange::relay_until_close(std::string_view prefix, std::string_view bytes) {
+  if (plan_.body == ClientBody::until_close || bytes.empty()) {
+    send_to_client(prefix, bytes);
+    return true;
+  }
+  std::array<char, 20> size;
+  std::string head(prefix);
+  head.append(wire::chunk_head(bytes.size(), size));
+  send_to_client(head, bytes);
+  send_to_client("\r\n", {});
+  return true;
+}
+
+void ProxyExchange::send_to_client(std::string_view first, std::string_view second) {
+  answering_ = true;
+  if (first.empty() && second.empty()) return;
+  if (!connection_->send(first, second)) {
+    paused_ = true;
+    timer_.cancel();  // the client's own deadline counts now
+  }
+}
+
+bool ProxyExchange::complete(bool excess) {
+  http::ServerConnection& connection = *connection_;
+  http::UpstreamConnection* upstream = std::exchange(upstream_, nullptr);
+  const bool reusable = reusable_ && request_done_ && !excess;
+  const bool to_the_end = plan_.body == ClientBody::until_close;
+  if (reusable) {
+    upstream->release();
+  } else {
+    upstream->discard();
+  }
+  put_back();
+  connection.finish(to_the_end ? AfterAnswer::close : AfterAnswer::keep);
+  return false;
+}
+
+void ProxyExchange::fail(int status, std::string_view reason, std::string_view detail) {
+  http::ServerConnection& connection = *connection_;
+  const bool answering = answering_;
+  if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->discard();
+  gateway_.count_upstream_failure(reason);
+  put_back();
+  if (answering) {
+    connection.abort();
+  } else {
+    connection.refuse(status, reason, detail);
+  }
+}
+
+void ProxyExchange::on_deadline() {
+  if (recording_) {
+    refuse_unrecorded(*std::exchange(connection_, nullptr));  // recorded() comes when it comes
+    return;
+  }
+  if (!connected_) {
+    if (try_again()) return;
+    fail(504, "upstream_connect_timeout", "The application does not accept connections.");
+  } else {
+    fail(504, "upstream_timeout", "The application did not answer in time.");
+  }
+}
+
+}  // namespace domicile::gateway

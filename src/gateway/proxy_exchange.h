@@ -1,0 +1,101 @@
+// One permitted request on its way: waits for its event, goes to the upstream, and comes back, with
+// backpressure in both directions and bounded memory: at any time at most one side is behind, and
+// the other is not read then. Reused for many requests of its loop, one at a time.
+//
+//   recording -> (body) -> connecting -> sent -> answering -> put back
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "domain/event.h"
+#include "gateway/forwarding.h"
+#include "http/exchange.h"
+#include "http/upstream_pool.h"
+#include "policy/route.h"
+#include "runtime/timer.h"
+#include "wire/http1_chunked.h"
+
+namespace domicile::gateway {
+
+class GatewayLoop;
+
+class ProxyExchange final : public http::Responder, private http::UpstreamConnection::User {
+ public:
+  explicit ProxyExchange(GatewayLoop& gateway);
+  ~ProxyExchange();
+
+  // The head to send: write it before start() or record().
+  std::string& head() { return head_; }
+  void prepare(http::ServerConnection& connection, const wire::RequestHead& head,
+               http::UpstreamPool& pool);
+  // Everything a decision rests on, while its event is being made durable.
+  struct Held {
+    std::shared_ptr<const policy::RoutePolicy> policy;
+    std::shared_ptr<const domain::RegistrySnapshot> snapshot;
+    std::shared_ptr<const domain::Principal> principal;
+    policy::Permit permit;
+    domain::Event event;  // again, should the permit not hold
+  };
+  void hold(Held held) { held_.emplace(std::move(held)); }
+  void wait_for_record();
+  void recorded(bool durable);
+  bool active() const { return connection_ != nullptr; }
+  void start();
+  void cancel();  // refused before it started
+
+ private:
+  void on_body(std::string_view bytes) override;
+  void on_body_end() override;
+  void on_drained() override;
+  void on_gone() override;
+  void on_upstream_connected() override;
+  void on_upstream_readable() override;
+  void on_upstream_drained() override;
+  void on_upstream_broken() override;
+
+  bool open(http::UpstreamPool::Want want);
+  void send_request(std::string_view body);
+  bool try_again();
+  void upstream_ended();
+  bool relay(std::string_view bytes);
+  bool relay_head(std::string_view& bytes);
+  bool relay_body(std::string_view prefix, std::string_view bytes);
+  bool relay_chunked(std::string_view prefix, std::string_view bytes);
+  bool relay_until_close(std::string_view prefix, std::string_view bytes);
+  void send_to_client(std::string_view first, std::string_view second);
+  bool complete(bool excess);
+  void fail(int status, std::string_view reason, std::string_view detail);
+  void on_deadline();
+  void put_back();
+
+  GatewayLoop& gateway_;
+  runtime::Timer timer_;
+  http::ServerConnection* connection_ = nullptr;
+  http::UpstreamPool* pool_ = nullptr;
+  http::UpstreamConnection* upstream_ = nullptr;
+  std::optional<Held> held_;
+  std::string head_;
+  std::string in_;  // of the upstream's head, while it is not complete
+  wire::HeadScanner scanner_;
+  wire::ChunkedDecoder decoder_;
+  wire::Method method_ = wire::Method::other;
+  wire::BodyKind body_ = wire::BodyKind::none;  // of the response
+  ResponsePlan plan_;
+  std::uint64_t left_ = 0;
+  unsigned connects_ = 0;
+  bool recording_ = false;
+  bool chunked_request_ = false;
+  bool has_body_ = false;
+  bool head_sent_ = false;
+  bool request_done_ = false;
+  bool connected_ = false;
+  bool heard_ = false;      // the upstream has said something: no more second tries
+  bool answering_ = false;  // the client has been sent the head
+  bool paused_ = false;     // the client is slow: the upstream is not read
+  bool reusable_ = false;
+  bool retried_ = false;
+};
+
+}  // namespace domicile::gateway

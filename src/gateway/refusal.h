@@ -1,0 +1,31 @@
+// What a client is told when the answer is no: status, stable reason, the fields that go with it,
+// and whether the connection closes. One place, so that the same reason always looks the same.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "policy/denial.h"
+#include "wire/http1_path.h"
+#include "wire/http1_request.h"
+
+namespace domicile::http {
+class ServerConnection;
+}
+
+namespace domicile::gateway {
+
+// A person's browser that follows a link, as far as can be told: only such a request is redirected.
+bool is_navigation(const wire::RequestHead& head);
+
+// Answers for a denial of policy. A wrong region gets 307 to its home for a navigation (no query is
+// carried along), else 421 with the home's URL; both close, and the body is never read.
+void refuse_denial(http::ServerConnection& connection, const policy::Denial& denial,
+                   const wire::RequestHead* head, const wire::CleanPath* path);
+
+// A token that was there and did not count.
+void refuse_credentials(http::ServerConnection& connection, std::string_view reason);
+// Events cannot be recorded now.
+void refuse_unrecorded(http::ServerConnection& connection);
+
+}  // namespace domicile::gateway
