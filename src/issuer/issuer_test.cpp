@@ -1,0 +1,231 @@
+#include <set>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "issuer/discovery.h"
+#include "issuer/issuer_fixture.h"
+
+namespace domicile::issuer {
+namespace {
+
+class Discovery : public IssuerTest {
+ protected:
+  http::Response ask(const std::string& json) { return post("/v1/discovery", json); }
+};
+class Keys : public IssuerTest {
+ protected:
+  nlohmann::json jwks() { return body(get("/.well-known/jwks.json"))["keys"]; }
+  std::string kid_of(const http::Response& response) {
+    const std::string token = body(response)["access_token"];
+    return nlohmann::json::parse(from_base64url(token.substr(0, token.find('.'))).value())["kid"];
+  }
+};
+
+TEST_F(Discovery, NamesTheHomeOfAnOrganization) {
+  EXPECT_EQ(body(ask(R"({"organization":"acme"})")),
+            (nlohmann::json{{"region", "ca-central-1"}, {"issuer", "https://ca.test"}}));
+  EXPECT_EQ(body(ask(R"({"organization":"beta"})"))["issuer"], "https://us.test");
+}
+
+TEST_F(Discovery, AnswersTheUnknownInTheSameShapeAndAlwaysAlike) {
+  std::set<std::string> issuers;
+  for (int i = 0; i < 20; ++i) {
+    const std::string question = R"({"organization":"nobody)" + std::to_string(i) + "\"}";
+    const auto first = ask(question), second = ask(question);
+    EXPECT_EQ(first.status, 200);
+    EXPECT_EQ(first.body, second.body);
+    EXPECT_EQ(body(first).size(), 2u);
+    issuers.insert(body(first)["issuer"]);
+  }
+  EXPECT_EQ(issuers.size(), 2u);
+}
+
+TEST_F(Discovery, NeverTakesAnAddressOrAnythingElse) {
+  EXPECT_NE(ask(R"({"domain":"ann@acme.test"})").body.find("discovery_address"), std::string::npos);
+  EXPECT_NE(ask(R"({"organization":"ann@acme.test"})").body.find("discovery_address"),
+            std::string::npos);
+  for (const char* bad :
+       {"", "{}", "[]", "\"acme\"", R"({"email":"x"})", R"({"organization":7})",
+        R"({"organization":"acme","domain":"x.y"})", R"({"organization":"a","organization":"b"})",
+        R"({"organization":"a b"})", R"({"domain":"localhost"})", R"({"domain":"-a.test"})",
+        R"({"organization":"acme"} x)", R"({"organization":{"a":1}})"}) {
+    EXPECT_EQ(ask(bad).status, 400) << bad;
+  }
+  EXPECT_EQ(get("/v1/discovery").status, 405);
+}
+
+TEST_F(Discovery, IsLimitedPerAddress) {
+  int answered = 0;
+  while (ask(R"({"organization":"acme"})").status == 200) ASSERT_LT(++answered, 100);
+  const auto limited = ask(R"({"organization":"acme"})");
+  EXPECT_EQ(limited.status, 429);
+  EXPECT_NE(header(limited, "retry-after"), "");
+}
+
+TEST(CanonicalDomain, IsLowerCaseDnsOrNothing) {
+  EXPECT_EQ(canonical_domain("Example.ORG."), "example.org");
+  EXPECT_EQ(canonical_domain("xn--bcher-kva.example"), "xn--bcher-kva.example");
+  for (const std::string& bad :
+       {std::string(""), std::string("."), std::string("org"), std::string("a..b"),
+        std::string("a.b-"), std::string("a-.b"), std::string("a_b.c"), std::string("é.fr"),
+        std::string(64, 'a') + ".b", std::string("a b.c"), std::string("a.b/c")}) {
+    EXPECT_EQ(canonical_domain(bad), "") << bad;
+  }
+}
+
+TEST_F(Keys, BothAlgorithmsArePublishedAndOnlyPublicHalves) {
+  const auto keys = jwks();
+  ASSERT_EQ(keys.size(), 2u);
+  std::set<std::string> algorithms;
+  for (const auto& key : keys) {
+    algorithms.insert(key["alg"]);
+    EXPECT_FALSE(key.contains("d"));
+    EXPECT_EQ(key["use"], "sig");
+  }
+  EXPECT_EQ(algorithms, (std::set<std::string>{"ES256", "EdDSA"}));
+  for (const auto& key : directory.keys) EXPECT_EQ(key.sealed.find("PRIVATE"), std::string::npos);
+}
+
+TEST_F(Keys, FollowEachOtherWithOverlap) {
+  const std::string token = body(sign_in())["access_token"];
+  const auto first = kid_of(sign_in());
+  const auto in_days = [&](int days) {
+    clock.advance(std::chrono::hours(24 * days));
+    EXPECT_TRUE(issuer->keys().refresh());
+  };
+  in_days(28);
+  EXPECT_EQ(jwks().size(), 2u);
+  in_days(1);  // a day before the change, the next keys are known
+  ASSERT_EQ(jwks().size(), 4u);
+  EXPECT_EQ(jwks()[0]["kid"], directory.keys[0].activates_at <= directory.keys[1].activates_at
+                                  ? jwks()[0]["kid"]
+                                  : "");
+  EXPECT_EQ(kid_of(sign_in()), first);
+  const auto before = jwks();
+  in_days(1);
+  const auto second = kid_of(sign_in());
+  EXPECT_NE(second, first);
+  EXPECT_EQ(jwks(), before);  // the same keys in the same order: the old ones linger
+  clock.advance(std::chrono::hours(3));
+  EXPECT_TRUE(issuer->keys().refresh());
+  EXPECT_EQ(jwks().size(), 2u);
+  EXPECT_EQ(kid_of(sign_in()), second);
+}
+
+TEST_F(Keys, ATokenSignedInTheLastMomentIsStillBelieved) {
+  clock.advance(std::chrono::hours(24 * 29) + std::chrono::hours(23) + std::chrono::minutes(59));
+  EXPECT_TRUE(issuer->keys().refresh());
+  const std::string token = body(sign_in())["access_token"];
+  clock.advance(std::chrono::minutes(14));
+  EXPECT_TRUE(issuer->keys().refresh());
+  EXPECT_TRUE(verify(token));
+}
+
+TEST_F(Keys, SurviveARestartAndAreSharedByNodes) {
+  const auto before = jwks();
+  restart();
+  EXPECT_EQ(jwks(), before);
+}
+
+TEST_F(Keys, AreAnnouncedOnceWhenTheyChange) {
+  int announced = 0;
+  issuer->on_keys([&](std::shared_ptr<const token::KeySet> keys) { announced += keys != nullptr; });
+  EXPECT_TRUE(issuer->keys().refresh());
+  EXPECT_EQ(announced, 0);
+  clock.advance(std::chrono::hours(24 * 29));
+  EXPECT_TRUE(issuer->keys().refresh());
+  EXPECT_TRUE(issuer->keys().refresh());
+  EXPECT_EQ(announced, 1);
+}
+
+TEST_F(Keys, AnotherKeyFileIsAnErrorThatSaysSo) {
+  KeyRing other(directory, crypto::SealingKey::create(Secret(std::string(32, 'x'))).value(), clock);
+  const auto refused = other.refresh();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("key file"), std::string::npos);
+}
+
+TEST_F(Keys, ADirectoryThatIsDownLeavesTheKnownOnesInUse) {
+  directory.broken = true;
+  EXPECT_FALSE(issuer->keys().refresh());
+  EXPECT_EQ(jwks().size(), 2u);
+}
+
+TEST_F(Keys, MetadataAgreesWithTheAddresses) {
+  const auto metadata = body(get("/.well-known/openid-configuration"));
+  EXPECT_EQ(metadata["issuer"], "https://ca.test");
+  EXPECT_EQ(metadata["jwks_uri"], "https://ca.test/.well-known/jwks.json");
+  EXPECT_EQ(metadata["token_endpoint"], "https://ca.test/oauth2/token");
+  EXPECT_EQ(get("/oauth2/nothing").status, 404);
+}
+
+TEST(PasswordHasher, VerifiesItsOwnAndNobodyElses) {
+  PasswordHasher hasher({.memory_kib = 64, .iterations = 1});
+  const auto hash = hasher.hash(Secret("correct horse")).value();
+  EXPECT_TRUE(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+  EXPECT_TRUE(hasher.verify(Secret("correct horse"), hash).value());
+  EXPECT_FALSE(hasher.verify(Secret("Correct horse"), hash).value());
+  EXPECT_FALSE(hasher.verify(Secret(""), "").value());
+  EXPECT_EQ(hasher.verify(Secret("x"), "$argon2id$broken").error().code, Code::internal);
+  EXPECT_NE(hasher.hash(Secret("correct horse")).value(), hash);
+}
+
+TEST(PasswordHasher, RunsNoMoreAtOnceThanItMay) {
+  PasswordHasher hasher({.memory_kib = 8192, .iterations = 20, .concurrent = 1, .waiting = 0});
+  std::atomic<int> busy{0}, done{0};
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      const auto result = hasher.verify(Secret("x"), "");
+      ++(result ? done : busy);
+      if (!result) EXPECT_EQ(result.error().reason, "busy");
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(busy + done, 4);
+  EXPECT_GE(done.load(), 1);
+}
+
+TEST(PasswordHasher, NewPasswordsAreLongEnoughAndPrintable) {
+  EXPECT_TRUE(PasswordHasher::check_new(Secret("ten bytes!")));
+  EXPECT_FALSE(PasswordHasher::check_new(Secret("nine byte")));
+  EXPECT_FALSE(PasswordHasher::check_new(Secret(std::string(257, 'x'))));
+  EXPECT_FALSE(PasswordHasher::check_new(Secret("ten bytes!\n")));
+}
+
+TEST(Throttle, LocksOutForLongerEachTimeAndForgivesSuccess) {
+  FakeClock clock;
+  Throttle throttle({.burst = 2}, clock);
+  EXPECT_FALSE(throttle.take("a"));
+  EXPECT_FALSE(throttle.take("a"));
+  EXPECT_EQ(throttle.take("a"), std::chrono::seconds(60));
+  clock.advance(std::chrono::seconds(59));
+  EXPECT_EQ(throttle.take("a"), std::chrono::seconds(1));
+  EXPECT_FALSE(throttle.take("b"));
+  clock.advance(std::chrono::seconds(2));
+  EXPECT_FALSE(throttle.take("a"));  // one try came back meanwhile
+  EXPECT_EQ(throttle.take("a"), std::chrono::seconds(120));
+  throttle.forgive("a");
+  EXPECT_FALSE(throttle.take("a"));
+  EXPECT_FALSE(throttle.take("a"));
+  EXPECT_EQ(throttle.take("a"), std::chrono::seconds(60));
+}
+
+TEST(Throttle, StaysBoundedUnderAFlood) {
+  FakeClock clock;
+  Throttle throttle({.burst = 1, .capacity = 64}, clock);
+  EXPECT_FALSE(throttle.take("victim"));
+  EXPECT_TRUE(throttle.take("victim"));
+  for (int i = 0; i < 1000; ++i) throttle.take("flood" + std::to_string(i));
+  EXPECT_TRUE(throttle.take("victim"));  // a lock outlives passers-by
+}
+
+TEST(Throttle, CountsAnIPv6NetworkAsOneAddress) {
+  EXPECT_EQ(throttle_address("2001:db8::1"), throttle_address("2001:db8::ffff"));
+  EXPECT_NE(throttle_address("2001:db8::1"), throttle_address("2001:db8:0:1::1"));
+  EXPECT_NE(throttle_address("192.0.2.1"), throttle_address("192.0.2.2"));
+}
+
+}  // namespace
+}  // namespace domicile::issuer

@@ -1,0 +1,139 @@
+// A directory in memory, for the tests of this module: the port's contract without PostgreSQL. What
+// the real one does is tested on real PostgreSQL in tests/system/test_identity_*.py.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "store/directory.h"
+
+namespace domicile::issuer {
+
+class MemoryDirectory final : public store::Directory {
+ public:
+  std::map<std::string, store::UserAccount> users;
+  std::map<std::string, store::ClientAccount> clients;
+  std::map<std::string, store::OrganizationRoles> roles;
+  std::map<std::string, std::vector<domain::Grant>> grants;
+  std::vector<store::SealedKey> keys;
+  bool broken = false;
+
+  struct Family {
+    store::RefreshFamily family;
+    bool revoked = false;
+  };
+  struct Token {
+    std::string family;
+    std::int64_t expires_at = 0;
+    bool used = false;
+  };
+  std::map<std::string, Family> families;
+  std::map<std::string, Token> tokens;
+
+  Result<std::optional<store::UserAccount>> find_user(const domain::OrgKey& organization,
+                                                      std::string_view login) override {
+    TRY(up());
+    for (const auto& [id, user] : users) {
+      if (user.organization == organization && user.login == login) return user;
+    }
+    return std::nullopt;
+  }
+  Result<std::optional<store::UserAccount>> find_user(const domain::UserId& id) override {
+    TRY(up());
+    const auto at = users.find(id.text());
+    if (at == users.end()) return std::nullopt;
+    return at->second;
+  }
+  Result<std::optional<store::ClientAccount>> find_client(std::string_view id) override {
+    TRY(up());
+    const auto at = clients.find(std::string(id));
+    if (at == clients.end()) return std::nullopt;
+    return at->second;
+  }
+  Result<store::OrganizationRoles> roles_of(const domain::OrgKey& organization) override {
+    TRY(up());
+    return roles[organization.text()];
+  }
+  Result<std::vector<domain::Grant>> live_grants(const domain::UserId& user,
+                                                 std::int64_t now_s) override {
+    TRY(up());
+    auto found = grants[user.text()];
+    std::erase_if(found, [&](const domain::Grant& grant) { return grant.expires_at <= now_s; });
+    return found;
+  }
+  Result<void> start_family(const store::RefreshFamily& family,
+                            const store::RefreshToken& first) override {
+    TRY(up());
+    families[family.id] = {family};
+    tokens[first.hash] = {family.id, first.expires_at};
+    return {};
+  }
+  Result<store::RefreshLookup> find_refresh(std::string_view hash, std::int64_t now_s) override {
+    TRY(up());
+    return look(hash, now_s);
+  }
+  Result<store::RefreshLookup> rotate_refresh(
+      std::string_view hash, const store::RefreshToken& next, std::int64_t now_s,
+      const std::function<Result<void>()>& before_commit) override {
+    TRY(up());
+    const auto found = look(hash, now_s);
+    if (found.state == store::RefreshState::reused) families[found.family.id].revoked = true;
+    if (found.state != store::RefreshState::live) return found;
+    TRY(before_commit());
+    tokens[std::string(hash)].used = true;
+    tokens[next.hash] = {found.family.id, next.expires_at};
+    return found;
+  }
+  Result<void> revoke_refresh(std::string_view hash, std::string_view,
+                              std::int64_t now_s) override {
+    TRY(up());
+    const auto found = look(hash, now_s);
+    if (found.state != store::RefreshState::unknown) families[found.family.id].revoked = true;
+    return {};
+  }
+  Result<void> revoke_user_families(const domain::UserId& user, std::string_view,
+                                    std::int64_t) override {
+    for (auto& [id, family] : families)
+      family.revoked = family.revoked || family.family.user == user;
+    return {};
+  }
+  Result<std::vector<store::SealedKey>> signing_keys() override {
+    TRY(up());
+    return sorted();
+  }
+  Result<std::vector<store::SealedKey>> renew_signing_keys(std::int64_t now_s,
+                                                           const KeyPlan& plan) override {
+    TRY(up());
+    std::erase_if(keys, [&](const store::SealedKey& key) { return key.expires_at <= now_s; });
+    for (auto& key : TRY(plan(sorted()))) keys.push_back(key);
+    return sorted();
+  }
+
+ private:
+  Result<void> up() const {
+    if (broken) return fail(Code::unavailable, "the test's database is down");
+    return {};
+  }
+  std::vector<store::SealedKey> sorted() const {
+    auto out = keys;
+    std::ranges::sort(
+        out, {}, [](const store::SealedKey& key) { return std::pair(key.activates_at, key.kid); });
+    return out;
+  }
+  store::RefreshLookup look(std::string_view hash, std::int64_t now_s) const {
+    store::RefreshLookup found;
+    const auto token = tokens.find(std::string(hash));
+    if (token == tokens.end()) return found;
+    const Family& family = families.at(token->second.family);
+    found.family = family.family;
+    found.state = family.revoked       ? store::RefreshState::revoked
+                  : token->second.used ? store::RefreshState::reused
+                  : token->second.expires_at <= now_s || family.family.expires_at <= now_s
+                      ? store::RefreshState::expired
+                      : store::RefreshState::live;
+    return found;
+  }
+};
+
+}  // namespace domicile::issuer
