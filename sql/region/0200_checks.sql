@@ -24,9 +24,9 @@ CREATE FUNCTION domicile_private.applies_to_owner(roles oid[]) RETURNS boolean L
   SELECT EXISTS (SELECT FROM unnest(roles) r WHERE r = 0 OR pg_has_role('domicile_owner', r, 'usage'))
 $$;
 
--- Does row security, or a missing grant, keep rows of this table from domicile_owner?
-CREATE FUNCTION domicile_private.sees_all(rel oid) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT has_table_privilege('domicile_owner', rel, 'SELECT')
+-- Does domicile_owner see this column in every row: neither kept from it by a missing grant nor by row security?
+CREATE FUNCTION domicile_private.sees_all(rel oid, col int2) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT has_schema_privilege('domicile_owner', c.relnamespace, 'USAGE') AND has_column_privilege('domicile_owner', rel, col, 'SELECT')
      AND (NOT c.relrowsecurity
           OR (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = 'domicile_owner')
           OR (pg_has_role('domicile_owner', c.relowner, 'usage') AND NOT c.relforcerowsecurity)
@@ -45,10 +45,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT k.schema_name, k.table_name, k.class, k.mode, k.key_column, c.oid IS NOT NULL, k.applied_at IS NULL,
          CASE WHEN k.class NOT IN ('organization', 'mixed') THEN 'none' WHEN k.key_column IS NOT NULL THEN 'key'
               WHEN up.parent IS NOT NULL THEN 'parent' ELSE 'none' END,
-         up.parent, coalesce(domicile_private.sees_all(c.oid), false)
+         up.parent, coalesce(domicile_private.sees_all(c.oid, a.attnum), false)
   FROM domicile.catalog_table k
   LEFT JOIN pg_namespace n ON n.nspname = k.schema_name
   LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name AND c.relkind IN ('r', 'p', 'm', 'f')
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = k.key_column AND NOT a.attisdropped
   LEFT JOIN LATERAL (
     SELECT format('%I.%I', pn.nspname, pc.relname) AS parent
     FROM pg_constraint x JOIN pg_class pc ON pc.oid = x.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
@@ -79,7 +80,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'domicile: %.% is no table with an organization key', schema_name, table_name USING ERRCODE = '22023';
   END IF;
-  IF NOT domicile_private.sees_all(spec.rel) THEN
+  IF NOT domicile_private.sees_all(spec.rel, spec.attnum) THEN
     RAISE EXCEPTION 'domicile: row security or a missing grant hides rows of % from the check', spec.label USING ERRCODE = '42501',
       HINT = 'Run domicile region init again: it grants domicile_owner what the check needs.';
   END IF;
@@ -115,14 +116,15 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
   spec record;
 BEGIN
-  SELECT c.oid AS rel, format('%I.%I', k.schema_name, k.table_name) AS label, format('%I', k.key_column) AS key
+  SELECT c.oid AS rel, format('%I.%I', k.schema_name, k.table_name) AS label, format('%I', k.key_column) AS key, a.attnum
   INTO spec FROM domicile.catalog_table k
   JOIN pg_namespace n ON n.nspname = k.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = k.key_column AND NOT a.attisdropped
   WHERE k.schema_name = check_keys.schema_name AND k.table_name = check_keys.table_name AND k.key_column IS NOT NULL;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'domicile: %.% is no table with an organization key', schema_name, table_name USING ERRCODE = '22023';
   END IF;
-  IF NOT domicile_private.sees_all(spec.rel) THEN
+  IF NOT domicile_private.sees_all(spec.rel, spec.attnum) THEN
     RAISE EXCEPTION 'domicile: row security or a missing grant hides rows of % from the check', spec.label USING ERRCODE = '42501';
   END IF;
   RETURN QUERY EXECUTE format('SELECT k::text FROM unnest($1::{{key_type}}[]) k WHERE EXISTS (SELECT FROM %2$s t WHERE t.%1$s = k)',
@@ -140,7 +142,7 @@ BEGIN
   IF canary !~ '^domicile-canary-[A-Za-z0-9-]{8,64}$' THEN
     RAISE EXCEPTION 'domicile: a canary is domicile-canary- and 8 to 64 letters, digits or dashes' USING ERRCODE = '22023';
   END IF;
-  SELECT c.oid AS rel, format('%I.%I', n.nspname, c.relname) AS label, format('%I', a.attname) AS col
+  SELECT c.oid AS rel, format('%I.%I', n.nspname, c.relname) AS label, format('%I', a.attname) AS col, a.attnum
   INTO spec FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = check_canary.column_name AND a.attnum > 0 AND NOT a.attisdropped
   WHERE n.nspname = check_canary.schema_name AND c.relname = check_canary.table_name AND c.relkind IN ('r', 'p', 'm')
@@ -148,7 +150,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'domicile: there is no column %.%.%', schema_name, table_name, column_name USING ERRCODE = '42703';
   END IF;
-  IF NOT domicile_private.sees_all(spec.rel) THEN
+  IF NOT domicile_private.sees_all(spec.rel, spec.attnum) THEN
     RAISE EXCEPTION 'domicile: row security or a missing grant hides rows of % from the check', spec.label USING ERRCODE = '42501';
   END IF;
   EXECUTE format('SELECT EXISTS (SELECT FROM %2$s t WHERE t.%1$s::text = $1)', spec.col, spec.label) INTO found USING canary;
@@ -184,7 +186,8 @@ SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL SELECT 'walsender', format('%s from %s', coalesce(r.usename::text, 'unknown'), coalesce(host(r.client_addr), 'unknown address'))
             FROM pg_stat_replication r
   UNION ALL SELECT 'physical_slot', s.slot_name::text FROM pg_replication_slots s WHERE s.slot_type = 'physical'
-  UNION ALL SELECT 'archive_mode', current_setting('archive_mode')
+  UNION ALL SELECT n, current_setting(n) FROM unnest(ARRAY['archive_mode', 'log_min_error_statement', 'log_parameter_max_length_on_error',
+            'max_prepared_transactions', 'server_version_num']) n
   UNION ALL SELECT 'prepared', format('%s since %s', p.gid, p.prepared) FROM pg_prepared_xacts p WHERE p.database = current_database()
   UNION ALL SELECT 'role_setting', coalesce(r.rolname, 'all roles') || coalesce(' in ' || d.datname, '') || ': ' || array_to_string(s.setconfig, ', ')
             FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase

@@ -5,7 +5,9 @@ namespace domicile::app {
 
 void add_verbs(CLI::App& root, Cli& cli) {
   add_catalog(root, cli);
+  add_region(root, cli);
   add_up(root, cli);
+  add_check(root, cli);
   add_audit(root, cli);
 }
 
