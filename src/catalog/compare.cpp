@@ -1,6 +1,7 @@
 #include "catalog/compare.h"
 
 #include <algorithm>
+#include <map>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -26,6 +27,14 @@ class Comparison {
   std::vector<Finding> run() {
     for (const TableShape* shape : schema_.classifiable()) {
       if (catalog_.find(shape->name) == nullptr) unclassified(*shape);
+    }
+    for (const auto& [schema, count] : uncovered_) {
+      found_.push_back({Severity::warning,
+                        {schema, "*"},
+                        "uncovered_schema",
+                        fmt::format("the catalog does not cover this schema, which has {} table{}",
+                                    count, count == 1 ? "" : "s"),
+                        "add it to catalog.schemas and scan, if the application uses it"});
     }
     for (const Table& table : catalog_.tables) {
       table_ = &table;
@@ -54,6 +63,10 @@ class Comparison {
   }
 
   void unclassified(const TableShape& shape) {
+    if (!std::ranges::binary_search(catalog_.schemas, shape.name.schema)) {
+      ++uncovered_[shape.name.schema];
+      return;
+    }
     found_.push_back({Severity::error, shape.name, "unclassified_table",
                       "the database has it, the catalog does not: it is closed to tenants",
                       "run `domicile catalog scan` for a proposal, or add a [[table]] section"});
@@ -272,6 +285,7 @@ class Comparison {
   const Table* table_ = nullptr;
   const TableShape* shape_ = nullptr;
   std::vector<Finding> found_;
+  std::map<std::string, std::size_t> uncovered_;  // tables by schema
 };
 
 }  // namespace

@@ -146,7 +146,13 @@ class Proposer {
         : before != nullptr && !before->open_question() && before->table_class == table.table_class
             ? before->mode
             : out_.catalog.default_mode;
-    if (before != nullptr) table.note = before->note;
+    if (before == nullptr) return;
+    table.note = before->note;
+    // The same answer for reasons that differ in a row count is no news.
+    if (before->proposed == table.proposed && kind_of(*before) == kind_of(table) &&
+        !before->why.empty()) {
+      table.why = before->why;
+    }
   }
 
   void keep_what_people_decided() {
@@ -295,7 +301,9 @@ Result<Proposal> propose(const Schema& schema, const FactsByTable& facts, const 
   if (!known)
     return fail(Code::invalid,
                 fmt::format("--key-column: no table has a column {}", options.key_column));
-  const Root root = find_root(graph, decided, options.key_column);
+  const Table* before = decided && existing != nullptr ? existing->find(*decided) : nullptr;
+  const bool firm = options.root || before == nullptr || before->decided_by_person();
+  const Root root = find_root(graph, decided, firm, options.key_column);
   if (!root.found()) {
     return fail(Code::invalid,
                 "no table of organizations was found, and no column that names one stands in most "

@@ -145,29 +145,45 @@ std::string type_of(const TableShape& table, const std::string& column) {
   return found == nullptr ? "" : found->type;
 }
 
+// The best candidate, or the one that an earlier scan has written down; the near ones are named.
+void choose(const Graph& graph, const std::vector<RootCandidate>& candidates,
+            const std::optional<QualifiedName>& before, Root& root) {
+  const RootCandidate* best =
+      candidates.empty() || candidates[0].score < 20 ? nullptr : &candidates[0];
+  for (const RootCandidate& candidate : candidates) {
+    if (before && graph.tables[candidate.table]->name == *before) best = &candidate;
+  }
+  if (best == nullptr) return;
+  root.table = best->table;
+  root.why = best->why;
+  root.confidence = best->score >= 45 ? Confidence::certain : Confidence::likely;
+  for (const RootCandidate& candidate : candidates) {
+    if (candidate.table != best->table && candidate.score >= 0.8 * best->score)
+      root.others.push_back(candidate);
+  }
+  if (!root.others.empty()) root.confidence = Confidence::likely;
+  if (organization_weight(graph.tables[root.table]->name.name) == 0)
+    root.confidence = Confidence::unsure;
+}
+
 }  // namespace
 
-Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided,
+Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided, bool firm,
                const std::string& decided_column) {
   const Finder finder(graph);
   Root root;
-  if (decided && graph.place(*decided) != Graph::npos) {
+  if (decided && graph.place(*decided) != Graph::npos && firm) {
     root.table = graph.place(*decided);
     root.confidence = Confidence::certain;
     root.why = {"it was named as the root"};
   } else if (decided_column.empty()) {
-    const auto candidates = finder.candidates();
-    if (!candidates.empty() && candidates[0].score >= 20) {
-      root.table = candidates[0].table;
-      root.why = candidates[0].why;
-      root.confidence = candidates[0].score >= 45 ? Confidence::certain : Confidence::likely;
-      for (std::size_t i = 1; i < candidates.size(); ++i) {
-        if (candidates[i].score < 0.8 * candidates[0].score) break;
-        root.others.push_back(candidates[i]);
-      }
-      if (!root.others.empty()) root.confidence = Confidence::likely;
-      if (organization_weight(graph.tables[root.table]->name.name) == 0)
-        root.confidence = Confidence::unsure;
+    choose(graph, finder.candidates(), decided, root);
+    // A root that only a person could have written into the file.
+    if (decided && graph.place(*decided) != Graph::npos && root.table != graph.place(*decided)) {
+      root = Root{};
+      root.table = graph.place(*decided);
+      root.confidence = Confidence::certain;
+      root.why = {"it was named as the root"};
     }
   }
   if (root.table != Graph::npos) {

@@ -27,8 +27,9 @@ struct Root {
   bool found() const { return table != Graph::npos || !columns.empty(); }
 };
 
-// `decided` and `decided_column` are what a person has said; empty otherwise.
-Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided,
+// `decided` and `decided_column` are what a person or an earlier scan has said; empty otherwise.
+// `firm`: it was a person, so nothing else is weighed.
+Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided, bool firm,
                const std::string& decided_column);
 
 }  // namespace domicile::catalog

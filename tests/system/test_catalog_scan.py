@@ -1,0 +1,218 @@
+"""The scan against schemas whose truth is known, with real PostgreSQL and the real binary."""
+
+import pathlib
+import re
+import time
+import tomllib
+
+import pytest
+
+from support.domicile import domicile, domicile_json
+
+SCHEMAS = pathlib.Path(__file__).resolve().parents[1] / "schemas"
+NAMES = sorted(p.name.removesuffix(".truth.toml") for p in SCHEMAS.glob("*.truth.toml"))
+
+
+def load(cluster, name, data):
+    database = f"scan_{name}_{'rows' if data else 'empty'}"
+    cluster.create_database(database)
+    with cluster.connect(database) as connection:
+        connection.execute((SCHEMAS / f"{name}.sql").read_text())
+        rows = SCHEMAS / f"{name}.data.sql"
+        if data and rows.exists():
+            connection.execute(rows.read_text())
+    return cluster.dsn(database)
+
+
+def bare(name):
+    return name.removeprefix("public.").replace('"', "")
+
+
+def parents(table):
+    return [bare(re.match(r".* -> (\S+)", step).group(1)) for step in table.get("path", [])]
+
+
+def agrees(table, truth):
+    """One of the answers that the truth file allows."""
+    for answer in truth.split("|"):
+        head, *path = [part.strip() for part in answer.split(">")]
+        table_class, *column = head.split()
+        if table["class"] != table_class:
+            continue
+        if column and column[0] not in (table.get("key"), table.get("person")):
+            continue
+        if path and parents(table) != path:
+            continue
+        return True
+    return False
+
+
+@pytest.mark.parametrize("data", [False, True], ids=["empty", "rows"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_scan_finds_the_truth(cluster, tmp_path, name, data):
+    if data and not (SCHEMAS / f"{name}.data.sql").exists():
+        pytest.skip("no rows are written for this schema")
+    truth = tomllib.loads((SCHEMAS / f"{name}.truth.toml").read_text())
+    found = domicile_json("-q", "catalog", "scan", "--dsn", load(cluster, name, data), "--file", tmp_path / "c.toml")
+    tables = {bare(t["name"]): t for t in found["tables"]}
+    assert set(tables) == {bare(n) for n in truth["tables"]}
+    assert found["key_type"] == truth["key_type"]
+    assert (bare(found["root"]) if found["root"] else None) == truth.get("root")
+    wrong = {n: (tables[bare(n)], t) for n, t in truth["tables"].items() if not agrees(tables[bare(n)], t)}
+    assert len(wrong) <= 0.03 * len(tables), wrong
+
+    # The leak: organization data that would be copied to other regions.
+    for table, answer in truth["tables"].items():
+        if "reference" not in answer and "mixed" not in answer:
+            assert tables[bare(table)]["class"] != "reference", table
+    # What is certain is right, always.
+    assert not [n for n, (table, _) in wrong.items() if table.get("confidence") == "certain"], wrong
+
+    for table, columns in truth.get("personal", {}).items():
+        labels = tables[bare(table)].get("personal", {})
+        assert set(labels) >= set(columns), f"{table}: recall"
+        assert set(labels) == set(columns), f"{table}: precision"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_scan_changes_no_byte_and_the_file_parses(cluster, tmp_path, name):
+    dsn = cluster.dsn(f"scan_{name}_empty")
+    file = tmp_path / "c.toml"
+    domicile("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    first = file.read_text()
+    again = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    assert file.read_text() == first
+    assert again["changes"] == [] and again["written"] is False
+    domicile("catalog", "show", "--file", file)
+
+
+def test_rows_tell_what_keys_cannot(cluster, tmp_path):
+    found = domicile_json("-q", "catalog", "scan", "--dsn", cluster.dsn("scan_learning_rows"), "--file", tmp_path / "c.toml")
+    tables = {bare(t["name"]): t for t in found["tables"]}
+    findings = {(bare(f["table"]), f["kind"]): f["message"] for f in found["findings"]}
+    assert "15 of 120 sampled rows belong to one organization" in findings["enrolments", "two_organizations"]
+    assert "Course, Lesson" in findings["comments", "polymorphic"]
+    assert tables["question_banks"]["class"] == "mixed" and tables["question_banks"]["confidence"] == "likely"
+    assert tables["uploads"]["confidence"] == "unsure"
+
+
+def test_what_a_person_decided_stays_byte_for_byte(cluster, tmp_path):
+    dsn = cluster.dsn("scan_learning_empty")
+    file = tmp_path / "c.toml"
+    domicile("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    text = file.read_text()
+    mine = ('# Asked the content team on Tuesday: banks are never shared.\n[[table]]\nname="public.question_banks"\n'
+            'class  = "organization" # odd spacing stays\nkey = "organization_id"\n')
+    start = text.index('[[table]]\nname = "public.question_banks"')
+    end = text.index("[[table]]", start + 5)
+    file.write_text(text[:start] + mine + "\n" + text[end:])
+    found = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    tables = {bare(t["name"]): t for t in found["tables"]}
+    assert tables["question_banks"]["decided_by"] == "person"
+    assert tables["questions"]["class"] == "organization", "what hangs on a decision follows it"
+    assert {(bare(c["table"]), c["change"]) for c in found["changes"]} == {("questions", "changed"), ("choices", "changed")}
+    assert mine in file.read_text()
+
+
+def test_a_dry_run_and_bad_input_write_nothing(cluster, tmp_path):
+    dsn = cluster.dsn("scan_learning_empty")
+    file = tmp_path / "c.toml"
+    assert "Dry run" in domicile("-q", "catalog", "scan", "--dsn", dsn, "--file", file, "--dry-run").stdout
+    assert not file.exists()
+    for arguments, message in [
+        (["--dsn", dsn, "--root", "public.nobody"], "there is no table public.nobody"),
+        (["--dsn", dsn, "--schema", "nowhere"], 'there is no schema "nowhere"'),
+        (["--dsn", dsn, "--key-column", "nothing"], "no table has a column nothing"),
+        (["--dsn", "nonsense"], "not a connection string"),
+        ([], "no database is named"),
+    ]:
+        done = domicile("-q", "catalog", "scan", "--file", file, *arguments, check=False, env={"DOMICILE_DSN": ""})
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+    done = domicile("-q", "catalog", "scan", "--dsn", "host=127.0.0.1 port=1 dbname=x password=hunter2", "--file", file, check=False)
+    assert done.returncode == 3 and "hunter2" not in done.stderr + done.stdout
+    file.write_text("[catalog]\nversion = 1\nkey_type = \"bigint\"\ncolour = 1\n")
+    done = domicile("-q", "catalog", "scan", "--dsn", dsn, "--file", file, check=False)
+    assert done.returncode == 2 and 'unknown key "colour"' in done.stderr
+    assert "colour" in file.read_text()
+
+
+def test_the_address_may_come_from_a_private_file_or_the_environment(cluster, tmp_path):
+    dsn = cluster.dsn("scan_learning_empty")
+    address = tmp_path / "dsn"
+    address.write_text(dsn + "\n")
+    address.chmod(0o644)
+    refused = domicile("-q", "catalog", "scan", "--dsn-file", address, "--file", tmp_path / "c.toml", check=False)
+    assert refused.returncode == 2 and "chmod 600" in refused.stderr
+    address.chmod(0o600)
+    domicile("-q", "catalog", "scan", "--dsn-file", address, "--file", tmp_path / "c.toml")
+    domicile("-q", "catalog", "check", "--file", tmp_path / "c.toml", env={"DOMICILE_DSN": dsn}, check=False)
+
+
+def test_the_scan_writes_nothing_takes_no_lock_and_needs_no_more_than_reading(cluster, tmp_path):
+    """As a role that may read two tables only, while a migration holds a lock on one of them."""
+    database = "scan_learning_rows"
+    with cluster.connect(database) as admin:
+        admin.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON courses, enrolments TO reader")
+        admin.execute("SET default_transaction_read_only = off")
+        with cluster.connect(database, autocommit=False) as migration:
+            migration.execute("LOCK TABLE courses IN ACCESS EXCLUSIVE MODE")
+            found = domicile_json("-q", "catalog", "scan", "--dsn", cluster.dsn(database, "reader", "reader"),
+                                  "--file", tmp_path / "c.toml", timeout=60)
+            migration.rollback()
+    skipped = {bare(s["table"]): s["why"] for s in found["not_looked_at"]}
+    assert "lock" in skipped["courses"]
+    assert "permission denied" in skipped["question_banks"]
+    tables = {bare(t["name"]): t for t in found["tables"]}
+    assert tables["courses"]["confidence"] == "certain"
+    assert tables["question_banks"]["confidence"] == "unsure", "not looked at is not clean"
+
+
+def large_schema(tables=600, foreign_keys=1000):
+    """organizations, 40 lists, the rest in trees of depth up to four below the organizations."""
+    sql = ["CREATE TABLE organizations (id bigint PRIMARY KEY, slug text UNIQUE NOT NULL)",
+           "CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, password_hash text)"]
+    truth = {"organizations": "organization", "users": "person"}
+    sql += [f"CREATE TABLE kind_{i}_types (id serial PRIMARY KEY, code text UNIQUE NOT NULL, name text NOT NULL)" for i in range(40)]
+    truth.update({f"kind_{i}_types": "reference" for i in range(40)})
+    made = tables - len(truth)
+    keys = 0
+    for i in range(made):
+        columns = ["id bigserial PRIMARY KEY"]
+        if i < 60:
+            columns.append("organization_id bigint NOT NULL REFERENCES organizations")
+        else:
+            columns.append(f"thing_{i // 4}_id bigint NOT NULL REFERENCES thing_{i // 4}s")
+        keys += 1
+        if keys + (made - i) <= foreign_keys:
+            columns.append(f"type_id int REFERENCES kind_{i % 40}_types")
+            keys += 1
+        columns += [f"c{j} text" for j in range(12)]
+        sql.append(f"CREATE TABLE thing_{i}s ({', '.join(columns)})")
+        truth[f"thing_{i}s"] = "organization"
+    assert keys >= foreign_keys - 1 and len(truth) == tables
+    return sql, truth
+
+
+def test_600_tables_with_1000_foreign_keys_are_scanned_and_checked_in_seconds(cluster, tmp_path):
+    sql, truth = large_schema()
+    cluster.create_database("large")
+    with cluster.connect("large") as connection:
+        connection.execute("; ".join(sql))
+        connection.execute("INSERT INTO organizations SELECT i, 's' || i FROM generate_series(1, 5) i")
+    dsn, file = cluster.dsn("large"), tmp_path / "c.toml"
+    started = time.monotonic()
+    found = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    scan_s = time.monotonic() - started
+    wrong = {t["name"] for t in found["tables"] if t["class"] != truth[bare(t["name"])]}
+    assert not wrong
+    assert found["not_looked_at"] == []
+    started = time.monotonic()
+    again = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    rescan_s = time.monotonic() - started
+    assert again["changes"] == []
+    started = time.monotonic()
+    domicile("catalog", "check", "--dsn", dsn, "--file", file)
+    check_s = time.monotonic() - started
+    print(f"600 tables: scan {scan_s:.2f} s, re-scan {rescan_s:.2f} s, check {check_s:.2f} s")
+    # The bars of the requirements (60 s and 10 s); what is measured is about a tenth of them.
+    assert scan_s < 60 and rescan_s < 60 and check_s < 10
