@@ -129,17 +129,15 @@ int Loop::wait_ms() const {
 
 void Loop::deliver(int count) {
   events_count_ = count;
-  bool posted = false;
+  // Messages first: what was handed over before a request arrived counts for that request.
   for (int i = 0; i < count; ++i) {
-    if (events_[i].events == 0) continue;
-    if (events_[i].data.ptr == nullptr) {
-      posted = true;
-    } else {
-      static_cast<Watcher*>(events_[i].data.ptr)->on_events(events_[i].events);
-    }
+    if (events_[i].data.ptr == nullptr) run_posted();
+  }
+  for (int i = 0; i < count; ++i) {
+    if (events_[i].events == 0 || events_[i].data.ptr == nullptr) continue;
+    static_cast<Watcher*>(events_[i].data.ptr)->on_events(events_[i].events);
   }
   events_count_ = 0;
-  if (posted) run_posted();
 }
 
 void Loop::run_posted() {

@@ -2,7 +2,7 @@
 // alone: no locks, no atomics. Other threads reach it through its Mailbox, which may be posted to
 // at any time, also after the loop is gone (the task is then dropped, unrun).
 //
-// One turn: wait, deliver socket events, run posted tasks, fire timers, deliver wake-ups, destroy
+// One turn: wait, run posted tasks, deliver socket events, fire timers, deliver wake-ups, destroy
 // what was given to destroy_later(). Objects that can die inside their own callbacks are given to
 // destroy_later(), so that a callback always returns into a living object.
 //
