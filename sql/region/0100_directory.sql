@@ -98,6 +98,23 @@ CREATE TABLE domicile_directory.access_grant (
 CREATE INDEX access_grant_user ON domicile_directory.access_grant (user_id);
 CREATE INDEX access_grant_target ON domicile_directory.access_grant (target);
 
+-- What administrators changed, in the transaction that changed it. A node takes it into the region's event log and
+-- deletes it when it is durable there; by_role is whom the database knew them as.
+CREATE TABLE domicile_directory.outbox (
+  id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  at                  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  operation           text NOT NULL,
+  activity            text NOT NULL CHECK (activity IN ('create', 'update', 'remove')),
+  organization        text NOT NULL,
+  acting_organization text NOT NULL DEFAULT '',
+  subject             text NOT NULL DEFAULT '',
+  permissions         text NOT NULL DEFAULT '',
+  resource            text NOT NULL DEFAULT '',
+  ticket              text NOT NULL DEFAULT '',
+  by_operator         text NOT NULL,
+  by_role             text NOT NULL DEFAULT session_user
+);
+
 REVOKE ALL ON SCHEMA domicile_directory FROM PUBLIC;
 GRANT USAGE ON SCHEMA domicile_directory TO domicile_node;
 GRANT SELECT, INSERT, DELETE ON domicile_directory.role_permission TO domicile_node;
@@ -111,3 +128,9 @@ GRANT UPDATE (used_at) ON domicile_directory.refresh_token TO domicile_node;
 GRANT SELECT, INSERT, DELETE ON domicile_directory.signing_key TO domicile_node;
 GRANT SELECT, INSERT ON domicile_directory.access_grant TO domicile_node;
 GRANT UPDATE (revoked_at, revoked_by) ON domicile_directory.access_grant TO domicile_node;
+-- Written whole or not at all, and changed by nobody.
+GRANT SELECT, DELETE ON domicile_directory.outbox TO domicile_node;
+GRANT INSERT (operation, activity, organization, acting_organization, subject, permissions, resource, ticket,
+              by_operator) ON domicile_directory.outbox TO domicile_node;
+-- A row lock for taking needs one column's UPDATE; nothing reads the number again.
+GRANT UPDATE (id) ON domicile_directory.outbox TO domicile_node;

@@ -11,7 +11,7 @@
 namespace domicile::issuer {
 namespace {
 
-constexpr std::chrono::seconds kRetry{2};  // until the keys were loaded once
+constexpr std::chrono::seconds kTick{2};
 constexpr std::string_view kJwksMaxAge = "public, max-age=300";
 
 http::Response only_get(const http::Request& request) {
@@ -63,6 +63,7 @@ Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
       keys_(ports_.directory, std::move(sealing_key), ports_.clock, options_.keys),
       hasher_(options_.password),
       discoveries_(options_.address, ports_.clock),
+      evidence_(ports_.events, ports_.clock, options_.region),
       tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, hasher_)) {
 }
 
@@ -84,14 +85,31 @@ void Issuer::stop() {
 }
 
 void Issuer::refresh_until_stopped(std::stop_token stopped) {
+  SteadyTime keys_due = ports_.clock.steady() + options_.key_refresh;
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait_for(lock, stopped, ready() ? options_.key_refresh : kRetry, [] { return false; });
+    wake_.wait_for(lock, stopped, kTick, [] { return false; });
     if (stopped.stop_requested()) return;
+    if (auto drained = drain_outbox(); !drained) {
+      log_warning("issuer", "recording administrators' changes: " + drained.error().message);
+    }
+    if (ready() && ports_.clock.steady() < keys_due) continue;
+    keys_due = ports_.clock.steady() + options_.key_refresh;
     if (auto done = keys_.refresh(); !done) {
       log_warning("issuer", "refreshing the signing keys: " + done.error().message);
     }
   }
+}
+
+Result<void> Issuer::drain_outbox() {
+  constexpr int kAtOnce = 100;
+  for (int taken = kAtOnce; taken == kAtOnce;) {
+    taken = TRY(ports_.directory.drain_outbox(kAtOnce, [this](std::vector<domain::Event> events) {
+      for (auto& event : events) event.region = options_.region;
+      return evidence_.record(std::move(events));
+    }));
+  }
+  return {};
 }
 
 http::Response Issuer::handle(const http::Request& request) {
@@ -135,7 +153,7 @@ http::Response Issuer::jwks(const http::Request& request) const {
   if (keys == nullptr) {
     auto answer =
         http::problem(503, "keys_unavailable", "the signing keys are not loaded yet", request);
-    answer.headers.emplace_back("retry-after", fmt::format("{}", kRetry.count()));
+    answer.headers.emplace_back("retry-after", fmt::format("{}", kTick.count()));
     return answer;
   }
   return {

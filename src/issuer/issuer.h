@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "crypto/sealed.h"
 #include "http/message.h"
+#include "issuer/evidence.h"
 #include "issuer/options.h"
 #include "issuer/roles.h"
 
@@ -41,6 +42,9 @@ class Issuer {
   // Loads the keys (an error is logged and tried again) and goes on in the background.
   void start();
   void stop();
+  // Takes administrators' changes from the directory's outbox into the event log; start() does so
+  // every few seconds.
+  Result<void> drain_outbox();
   bool ready() const { return keys_.keys() != nullptr; }
   KeyRing& keys() { return keys_; }
   const IssuerOptions& options() const { return options_; }
@@ -59,6 +63,7 @@ class Issuer {
   KeyRing keys_;
   PasswordHasher hasher_;
   Throttle discoveries_;
+  Evidence evidence_;
   std::unique_ptr<TokenEndpoint> tokens_;
   std::mutex mutex_;
   std::condition_variable_any wake_;

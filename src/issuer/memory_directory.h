@@ -109,6 +109,14 @@ class MemoryDirectory final : public store::Directory {
     for (auto& key : TRY(plan(sorted()))) keys.push_back(key);
     return sorted();
   }
+  Result<int> drain_outbox(int, const Recorder& record) override {
+    TRY(up());
+    const int count = static_cast<int>(outbox.size());
+    if (count > 0) TRY(record(outbox));
+    outbox.clear();
+    return count;
+  }
+  std::vector<domain::Event> outbox;
 
  private:
   Result<void> up() const {

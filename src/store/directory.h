@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "domain/event.h"
 #include "domain/principal.h"
 
 namespace domicile::store {
@@ -121,6 +122,12 @@ class Directory {
   using KeyPlan = std::function<Result<std::vector<SealedKey>>(const std::vector<SealedKey>&)>;
   virtual Result<std::vector<SealedKey>> renew_signing_keys(std::int64_t now_s,
                                                             const KeyPlan& plan) = 0;
+
+  // Hands at most `most` events of administrators' changes to `record`, oldest first, and forgets
+  // them when it succeeds. How many there were. An interrupted run may hand over the same events
+  // again.
+  using Recorder = std::function<Result<void>(std::vector<domain::Event>)>;
+  virtual Result<int> drain_outbox(int most, const Recorder& record) = 0;
 };
 
 }  // namespace domicile::store

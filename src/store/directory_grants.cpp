@@ -24,30 +24,16 @@ Result<std::vector<domain::Grant>> PgDirectory::live_grants(const domain::UserId
   return grants;
 }
 
-Result<void> PgDirectory::add_grant(const AccessGrant& grant, Commit commit) {
-  return write(commit, [&](pg::Connection& connection) -> Result<void> {
-    TRY(connection.query(
-        "INSERT INTO domicile_directory.access_grant"
-        " (id, user_id, organization, target, permissions, ticket, granted_by, created_at, "
-        "expires_at)"
-        " VALUES ($1, $2, $3, $4, string_to_array($5, ' '), $6, $7, to_timestamp($8), "
-        "to_timestamp($9))",
-        {grant.id, grant.user.text(), grant.organization.text(), grant.target.text(),
-         joined<domain::Permission>(grant.permissions), grant.ticket, grant.granted_by,
-         number(grant.created_at), number(grant.expires_at)}));
-    return {};
-  });
-}
-
 Result<std::vector<AccessGrant>> PgDirectory::grants(
     const std::optional<domain::OrgKey>& organization) {
-  const auto rows = TRY(read(
-      "SELECT id, user_id, organization, target, array_to_string(permissions, ' '), ticket, "
-      "granted_by,"
-      " extract(epoch FROM created_at)::bigint, extract(epoch FROM expires_at)::bigint,"
-      " extract(epoch FROM revoked_at)::bigint FROM domicile_directory.access_grant"
-      " WHERE $1::text IS NULL OR organization::text = $1 OR target::text = $1 ORDER BY created_at, id",
-      {organization ? pg::Param(organization->text()) : std::nullopt}));
+  const auto rows = TRY(
+      read("SELECT id, user_id, organization, target, array_to_string(permissions, ' '), ticket, "
+           "granted_by,"
+           " extract(epoch FROM created_at)::bigint, extract(epoch FROM expires_at)::bigint,"
+           " extract(epoch FROM revoked_at)::bigint FROM domicile_directory.access_grant"
+           " WHERE $1::text IS NULL OR organization::text = $1 OR target::text = $1 ORDER BY "
+           "created_at, id",
+           {organization ? pg::Param(organization->text()) : std::nullopt}));
   std::vector<AccessGrant> grants;
   for (int row = 0; row < rows.size(); ++row) {
     AccessGrant grant{.id = std::string(rows.text(row, 0)),
@@ -64,15 +50,6 @@ Result<std::vector<AccessGrant>> PgDirectory::grants(
     grants.push_back(std::move(grant));
   }
   return grants;
-}
-
-Result<void> PgDirectory::revoke_grant(std::string_view id, std::string_view by, std::int64_t now_s,
-                                       Commit commit) {
-  return change_one(
-      commit, "grant, or it is revoked already",
-      "UPDATE domicile_directory.access_grant SET revoked_at = to_timestamp($3), revoked_by = $2"
-      " WHERE id = $1 AND revoked_at IS NULL",
-      {std::string(id), std::string(by), number(now_s)});
 }
 
 }  // namespace domicile::store

@@ -5,7 +5,14 @@
 namespace domicile::store {
 namespace {
 
-const std::string kUser =
+std::vector<std::string> session_settings(const PgDirectory::Options& options) {
+  return {fmt::format("SET statement_timeout = {}", options.statement_timeout.count()),
+          "SET idle_in_transaction_session_timeout = '30s'"};
+}
+
+}  // namespace
+
+const char* const kUser =
     "SELECT id, organization, login, password_hash, array_to_string(roles, ' '), state = 'active',"
     " extract(epoch FROM created_at)::bigint FROM domicile_directory.user_account ";
 
@@ -19,7 +26,7 @@ UserAccount user_of(const pg::Rows& rows, int row) {
           .created_at = rows.integer(row, 6)};
 }
 
-const std::string kClient =
+const char* const kClient =
     "SELECT id, organization, encode(secret_hash, 'hex'), 'client_credentials' = ANY (grant_types),"
     " 'password' = ANY (grant_types), 'refresh_token' = ANY (grant_types), "
     "array_to_string(permissions, ' '),"
@@ -39,14 +46,10 @@ ClientAccount client_of(const pg::Rows& rows, int row) {
   return client;
 }
 
-std::vector<std::string> session_settings(const PgDirectory::Options& options) {
-  return {fmt::format("SET statement_timeout = {}", options.statement_timeout.count()),
-          "SET idle_in_transaction_session_timeout = '30s'"};
-}
-
-}  // namespace
-
 Error without_row(Error error) {
+  if (error.reason == "42704") {  // the organization has no role here: homed() found nobody
+    return {Code::denied, "the organization is not homed in this region", error.reason};
+  }
   if (!error.reason.starts_with("23")) return error;
   if (error.message.starts_with(
           "domicile:")) {  // the guard's own words: organization and remedy, no row
@@ -89,32 +92,22 @@ Result<void> PgDirectory::write(Commit commit,
   return {};
 }
 
-Result<void> PgDirectory::change_one(Commit commit, std::string_view what, const std::string& sql,
-                                     std::initializer_list<pg::Param> params) {
-  return write(commit, [&](pg::Connection& connection) -> Result<void> {
-    if (TRY(connection.query(sql, params)).affected() == 0) {
-      return fail(Code::not_found, fmt::format("no such {}", what));
-    }
-    return {};
-  });
-}
-
 Result<std::optional<UserAccount>> PgDirectory::find_user(const domain::OrgKey& organization,
                                                           std::string_view login) {
-  const auto rows = TRY(read(kUser + "WHERE organization = $1 AND login = $2",
+  const auto rows = TRY(read(std::string(kUser) + "WHERE organization = $1 AND login = $2",
                              {organization.text(), std::string(login)}));
   if (rows.size() == 0) return std::nullopt;
   return user_of(rows, 0);
 }
 
 Result<std::optional<UserAccount>> PgDirectory::find_user(const domain::UserId& id) {
-  const auto rows = TRY(read(kUser + "WHERE id = $1", {id.text()}));
+  const auto rows = TRY(read(std::string(kUser) + "WHERE id = $1", {id.text()}));
   if (rows.size() == 0) return std::nullopt;
   return user_of(rows, 0);
 }
 
 Result<std::optional<ClientAccount>> PgDirectory::find_client(std::string_view id) {
-  const auto rows = TRY(read(kClient + "WHERE id = $1", {std::string(id)}));
+  const auto rows = TRY(read(std::string(kClient) + "WHERE id = $1", {std::string(id)}));
   if (rows.size() == 0) return std::nullopt;
   return client_of(rows, 0);
 }
@@ -144,124 +137,6 @@ Result<domain::RegionId> PgDirectory::region() {
   if (rows.size() == 0)
     return fail(Code::invalid, "this database is no region yet: run `domicile region init`");
   return domain::parse_region_id(rows.text(0, 0));
-}
-
-Result<void> PgDirectory::add_user(const UserAccount& user, Commit commit) {
-  return write(commit, [&](pg::Connection& connection) -> Result<void> {
-    TRY(
-        connection.query("INSERT INTO domicile_directory.user_account (id, organization, login, "
-                         "password_hash, roles)"
-                         " VALUES ($1, $2, $3, $4, string_to_array($5, ' '))",
-                         {user.id.text(), user.organization.text(), user.login, user.password_hash,
-                          joined<domain::RoleName>(user.roles)}));
-    return {};
-  });
-}
-
-Result<std::vector<UserAccount>> PgDirectory::users_of(const domain::OrgKey& organization) {
-  const auto rows =
-      TRY(read(kUser + "WHERE organization = $1 ORDER BY login", {organization.text()}));
-  std::vector<UserAccount> users;
-  for (int row = 0; row < rows.size(); ++row) users.push_back(user_of(rows, row));
-  return users;
-}
-
-Result<void> PgDirectory::set_password(const domain::UserId& id, std::string_view password_hash,
-                                       std::int64_t now_s, Commit commit) {
-  return write(commit, [&](pg::Connection& connection) -> Result<void> {
-    const auto changed =
-        TRY(connection.query("UPDATE domicile_directory.user_account SET password_hash = $2, "
-                             "password_changed_at = to_timestamp($3)"
-                             " WHERE id = $1",
-                             {id.text(), std::string(password_hash), number(now_s)}));
-    if (changed.affected() == 0) return fail(Code::not_found, "no such user");
-    // Whoever knew the old password may hold refresh tokens.
-    TRY(connection.query(
-        "UPDATE domicile_directory.refresh_family SET revoked_at = to_timestamp($2),"
-        " reason = 'password_changed' WHERE user_id = $1 AND revoked_at IS NULL",
-        {id.text(), number(now_s)}));
-    return {};
-  });
-}
-
-Result<void> PgDirectory::set_roles(const domain::UserId& id,
-                                    std::span<const domain::RoleName> roles, Commit commit) {
-  return change_one(
-      commit, "user",
-      "UPDATE domicile_directory.user_account SET roles = string_to_array($2, ' ') WHERE id = $1",
-      {id.text(), joined(roles)});
-}
-
-Result<void> PgDirectory::set_active(const domain::UserId& id, bool active, std::int64_t now_s,
-                                     Commit commit) {
-  return write(commit, [&](pg::Connection& connection) -> Result<void> {
-    const auto changed =
-        TRY(connection.query("UPDATE domicile_directory.user_account SET state = $2 WHERE id = $1",
-                             {id.text(), active ? "active" : "disabled"}));
-    if (changed.affected() == 0) return fail(Code::not_found, "no such user");
-    if (!active) {
-      TRY(connection.query(
-          "UPDATE domicile_directory.refresh_family SET revoked_at = to_timestamp($2),"
-          " reason = 'user_disabled' WHERE user_id = $1 AND revoked_at IS NULL",
-          {id.text(), number(now_s)}));
-    }
-    return {};
-  });
-}
-
-Result<void> PgDirectory::set_organization_role(const domain::OrgKey& organization,
-                                                const domain::RoleName& role,
-                                                std::span<const domain::Permission> permissions,
-                                                Commit commit) {
-  return write(commit, [&](pg::Connection& connection) -> Result<void> {
-    TRY(connection.query(
-        "DELETE FROM domicile_directory.role_permission WHERE organization = $1 AND role = $2",
-        {organization.text(), role.text()}));
-    TRY(connection.query(
-        "INSERT INTO domicile_directory.role_permission (organization, role, permission)"
-        " SELECT $1, $2, p FROM unnest(string_to_array($3, ' ')) AS p",
-        {organization.text(), role.text(), joined(permissions)}));
-    return {};
-  });
-}
-
-Result<void> PgDirectory::add_client(const ClientAccount& client, Commit commit) {
-  std::string grant_types;
-  const auto add = [&](bool yes, std::string_view name) {
-    if (!yes) return;
-    if (!grant_types.empty()) grant_types.push_back(' ');
-    grant_types += name;
-  };
-  add(client.client_credentials, "client_credentials");
-  add(client.password, "password");
-  add(client.refresh_token, "refresh_token");
-  const pg::Param organization =
-      client.organization ? pg::Param(client.organization->text()) : std::nullopt;
-  const pg::Param secret =
-      client.secret_hash.empty() ? std::nullopt : pg::Param(bytea(client.secret_hash));
-  return write(commit, [&](pg::Connection& connection) -> Result<void> {
-    TRY(connection.query(
-        "INSERT INTO domicile_directory.client (id, organization, secret_hash, grant_types, "
-        "permissions, roles)"
-        " VALUES ($1, $2, $3, string_to_array($4, ' '), string_to_array($5, ' '), "
-        "string_to_array($6, ' '))",
-        {client.id, organization, secret, grant_types,
-         joined<domain::Permission>(client.permissions), joined<domain::RoleName>(client.roles)}));
-    return {};
-  });
-}
-
-Result<std::vector<ClientAccount>> PgDirectory::clients() {
-  const auto rows = TRY(read(kClient + "ORDER BY id", {}));
-  std::vector<ClientAccount> clients;
-  for (int row = 0; row < rows.size(); ++row) clients.push_back(client_of(rows, row));
-  return clients;
-}
-
-Result<void> PgDirectory::set_client_active(std::string_view id, bool active, Commit commit) {
-  return change_one(commit, "client",
-                    "UPDATE domicile_directory.client SET state = $2 WHERE id = $1",
-                    {std::string(id), active ? "active" : "disabled"});
 }
 
 }  // namespace domicile::store

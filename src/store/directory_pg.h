@@ -42,39 +42,46 @@ class PgDirectory final : public Directory {
   Result<std::vector<SealedKey>> signing_keys() override;
   Result<std::vector<SealedKey>> renew_signing_keys(std::int64_t now_s,
                                                     const KeyPlan& plan) override;
+  Result<int> drain_outbox(int most, const Recorder& record) override;
 
-  // Administration. Where `commit` is false everything is tried and then undone: a dry run that the
+  // Administration, by `Administrator::name`. Every change puts its event into the outbox in the
+  // same transaction. Where `commit` is no, everything is tried and then undone: a dry run that the
   // database's own rules have seen.
   enum class Commit { yes, no };
-  Result<void> add_user(const UserAccount& user, Commit commit);
+  struct Administrator {
+    std::string name;
+    Commit commit = Commit::yes;
+  };
+  Result<void> add_user(const UserAccount& user, const Administrator& by);
   Result<std::vector<UserAccount>> users_of(const domain::OrgKey& organization);
-  Result<void> set_password(const domain::UserId& id, std::string_view password_hash,
-                            std::int64_t now_s, Commit commit);
-  Result<void> set_roles(const domain::UserId& id, std::span<const domain::RoleName> roles,
-                         Commit commit);
-  Result<void> set_active(const domain::UserId& id, bool active, std::int64_t now_s, Commit commit);
+  Result<void> set_password(const UserAccount& user, std::string_view password_hash,
+                            std::int64_t now_s, const Administrator& by);
+  Result<void> set_roles(const UserAccount& user, std::span<const domain::RoleName> roles,
+                         const Administrator& by);
+  Result<void> set_active(const UserAccount& user, bool active, std::int64_t now_s,
+                          const Administrator& by);
   Result<void> set_organization_role(const domain::OrgKey& organization,
                                      const domain::RoleName& role,
                                      std::span<const domain::Permission> permissions,
-                                     Commit commit);
-  Result<void> add_client(const ClientAccount& client, Commit commit);
+                                     const Administrator& by);
+  Result<void> add_client(const ClientAccount& client, const Administrator& by);
   Result<std::vector<ClientAccount>> clients();
-  Result<void> set_client_active(std::string_view id, bool active, Commit commit);
-  Result<void> add_grant(const AccessGrant& grant, Commit commit);
+  Result<void> set_client_active(const ClientAccount& client, bool active, const Administrator& by);
+  Result<void> add_grant(const AccessGrant& grant, const Administrator& by);
   Result<std::vector<AccessGrant>> grants(
       const std::optional<domain::OrgKey>& organization);  // either side of it
-  Result<void> revoke_grant(std::string_view id, std::string_view by, std::int64_t now_s,
-                            Commit commit);
+  Result<void> revoke_grant(std::string_view id, std::int64_t now_s, const Administrator& by);
   // Is the organization homed in this region, as the region's own database says?
   Result<bool> homed(const domain::OrgKey& organization);
   // The region this database is of.
   Result<domain::RegionId> region();
 
  private:
+  struct Note;  // a row of the outbox
   Result<pg::Rows> read(const std::string& sql, std::initializer_list<pg::Param> params);
   Result<void> write(Commit commit, const std::function<Result<void>(pg::Connection&)>& body);
-  Result<void> change_one(Commit commit, std::string_view what, const std::string& sql,
-                          std::initializer_list<pg::Param> params);
+  Result<void> administer(const Administrator& by, const Note& note,
+                          const std::function<Result<void>(pg::Connection&)>& body);
   PgPool pool_;
 };
 

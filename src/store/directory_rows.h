@@ -10,6 +10,7 @@
 
 #include "base/encoding.h"
 #include "pg/connection.h"
+#include "store/directory.h"
 
 namespace domicile::store {
 
@@ -38,6 +39,12 @@ std::vector<T> split(std::string_view text) {
 
 inline std::string bytea(std::string_view bytes) { return "\\x" + to_hex(bytes); }
 inline std::string number(std::int64_t value) { return fmt::format("{}", value); }
+
+// SELECT ... FROM of people and clients, and what one of their rows means.
+extern const char* const kUser;
+extern const char* const kClient;
+UserAccount user_of(const pg::Rows& rows, int row);
+ClientAccount client_of(const pg::Rows& rows, int row);
 
 // Without the row that PostgreSQL quotes.
 Error without_row(Error error);
