@@ -127,7 +127,7 @@ BEGIN
   IF NOT ((had.state, $5) IN (('active', 'suspended'), ('suspended', 'active'), ('active', 'moving'), ('moving', 'active'),
                               ('active', 'closed'), ('suspended', 'closed'))
           AND ($4 IS NULL OR $4 = had.region OR (had.state = 'moving' AND $5 = 'active'))) THEN
-    RAISE EXCEPTION 'organization % is %, so it cannot become % %', $2, had.state, $5, coalesce('in ' || nullif($4, had.region), '')
+    RAISE EXCEPTION 'organization % is %, so it cannot become %', $2, had.state, $5 || coalesce(' in ' || nullif($4, had.region), '')
       USING ERRCODE = 'DR008', HINT = CASE had.state WHEN 'closed' THEN 'Closed is final.' ELSE 'See: domicile org show.' END;
   END IF;
   IF $4 IS NOT NULL AND NOT EXISTS (SELECT FROM domicile_registry.region r WHERE r.id = $4) THEN
