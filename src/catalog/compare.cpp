@@ -44,6 +44,7 @@ class Comparison {
         continue;
       }
       is_a_table();
+      if (shape_->relation == Relation::partition || shape_->relation == Relation::view) continue;
       is_decided();
       key();
       path();
