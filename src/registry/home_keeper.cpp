@@ -1,5 +1,10 @@
 #include "registry/home_keeper.h"
 
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
 #include <fmt/format.h>
 
 #include "base/log.h"
@@ -7,173 +12,172 @@
 namespace domicile::registry {
 namespace {
 
-constexpr const char* kComponent = "home-keeper";
-
-HomeState wanted_here(domain::PlacementState state) {
-  switch (state) {
-    case domain::PlacementState::active: return HomeState::active;
-    case domain::PlacementState::suspended: return HomeState::suspended;
-    case domain::PlacementState::moving:
-    case domain::PlacementState::closed: return HomeState::fenced;
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
   }
-  return HomeState::fenced;
-}
+};
+
+struct Applied {
+  domain::Epoch epoch = 0;
+  bool active = false;
+  friend bool operator==(const Applied&, const Applied&) = default;
+};
 
 }  // namespace
 
-HomeKeeper::HomeKeeper(HomeStore& store, const Clock& clock, Options options)
-    : store_(store), clock_(clock), options_(std::move(options)) {}
+class HomeKeeper::Worker {
+ public:
+  Worker(HomeKeeperOptions options, HomeStore& store, domain::EventSink& events, const Clock& clock)
+      : options_(std::move(options)),
+        store_(store),
+        events_(events),
+        clock_(clock),
+        thread_([this] { run(); }) {}
 
-HomeKeeper::~HomeKeeper() { stop(); }
+  ~Worker() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
 
-void HomeKeeper::start() {
-  thread_ = std::thread([this] { run(); });
-}
+  void update(std::shared_ptr<const domain::RegistrySnapshot> snapshot) {
+    if (snapshot->regions().empty()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      newest_ = std::move(snapshot);
+      behind_ = "the registry has just changed";
+    }
+    wake_.notify_one();
+  }
 
-void HomeKeeper::stop() {
-  {
+  Readiness readiness(std::string_view organization) const {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    if (newest_ == nullptr) return Readiness::unknown;
+    const auto view = newest_->find(organization);
+    if (!view) return Readiness::unknown;
+    if (!view->homed_in(options_.region.view())) return Readiness::elsewhere;
+    if (view->state != domain::PlacementState::active) return Readiness::not_active;
+    const auto applied = applied_.find(organization);
+    const bool ready = applied != applied_.end() && applied->second == Applied{view->epoch, true};
+    return ready ? Readiness::ready : Readiness::pending;
   }
-  changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
 
-void HomeKeeper::take(const Snapshot& snapshot) {
-  {
+  Result<void> settled() const {
     const std::lock_guard lock(mutex_);
-    newest_ = snapshot;
+    if (behind_.empty()) return {};
+    return fail(Code::unavailable, behind_, "keeper_behind");
   }
-  changed_.notify_all();
-}
 
-std::optional<Readiness> HomeKeeper::readiness(std::string_view key) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = applied_.find(key);
-  if (found == applied_.end()) return std::nullopt;
-  Readiness out{.served = false, .epoch = found->second.epoch, .problem = found->second.problem};
-  const auto known = newest_ == nullptr ? std::nullopt : newest_->find(key);
-  out.served = known && known->homed_in(options_.region.view()) &&
-               known->state == domain::PlacementState::active &&
-               found->second.state == HomeState::active && found->second.epoch == known->epoch;
-  return out;
-}
-
-std::string HomeKeeper::problem() const {
-  const std::lock_guard lock(mutex_);
-  return problem_;
-}
-
-Result<void> HomeKeeper::reload() {
-  const auto rows = TRY(store_.organizations());
-  const std::lock_guard lock(mutex_);
-  applied_.clear();
-  for (const Homed& row : rows)
-    applied_[row.key] = {.epoch = row.epoch, .state = row.state, .problem = {}};
-  loaded_ = true;
-  loaded_at_ = clock_.steady();
-  return {};
-}
-
-void HomeKeeper::note(const std::string& key, Applied applied) {
-  const std::lock_guard lock(mutex_);
-  applied_[key] = std::move(applied);
-}
-
-Result<void> HomeKeeper::make(const domain::OrgKey& key, domain::Epoch epoch, HomeState state) {
-  Result<void> done{};
-  std::string_view what = "fence";
-  switch (state) {
-    case HomeState::active:
-      what = "home";
-      done = store_.home(key, epoch);
-      break;
-    case HomeState::suspended:
-      what = "suspend";
-      done = store_.suspend(key, epoch);
-      break;
-    case HomeState::fenced: done = store_.fence(key, epoch); break;
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      if (newest_ == nullptr || (newest_ == done_ && behind_.empty())) {
+        wake_.wait(lock);
+        continue;
+      }
+      const auto snapshot = newest_;
+      lock.unlock();
+      Result<void> followed = follow(*snapshot);
+      if (!followed) log_warning("keeper", followed.error().message);
+      lock.lock();
+      done_ = snapshot;
+      if (newest_ == snapshot) behind_ = followed ? "" : followed.error().message;
+      if (!followed && !stopping_) wake_.wait_for(lock, options_.retry);
+    }
   }
-  if (done) {
-    note(key.text(), {.epoch = epoch, .state = state, .problem = {}});
-    if (options_.on_change) options_.on_change(what, key, epoch);
+
+  // One pass over the registry; the first failure is returned, but holds up nobody else.
+  Result<void> follow(const domain::RegistrySnapshot& snapshot) {
+    if (!loaded_) {
+      TRY(load(snapshot));
+      loaded_ = true;
+    }
+    Result<void> outcome;
+    snapshot.for_each(
+        [&](const domain::OrganizationView& view, std::span<const domain::DomainHash>) {
+          const bool here = view.homed_in(options_.region.view());
+          const bool active = here && view.state == domain::PlacementState::active;
+          const auto applied = applied_.find(view.key);  // this thread alone writes applied_
+          const Applied wanted{view.epoch, active};
+          if (applied == applied_.end() ? !active : applied->second == wanted) return;
+          if (Result<void> done = apply(view, wanted); !done && outcome) {
+            outcome = std::unexpected(
+                std::move(done).error().within(fmt::format("organization {}", view.key)));
+            // The database may have been replaced behind us: look again before the next attempt.
+            loaded_ = false;
+          }
+        });
+    return outcome;
+  }
+
+  Result<void> load(const domain::RegistrySnapshot& snapshot) {
+    const auto homed = TRY(store_.list());
+    const std::lock_guard lock(mutex_);
+    applied_.clear();
+    std::size_t strangers = 0;
+    for (const HomedOrganization& one : homed) {
+      applied_[one.key.text()] = Applied{one.epoch, one.active};
+      if (!snapshot.find(one.key)) ++strangers;
+    }
+    if (strangers > 0) {
+      log_warning(
+          "keeper",
+          fmt::format("the database homes {} organizations that the registry does not know; "
+                      "`domicile check` names them",
+                      strangers));
+    }
     return {};
   }
-  Error error =
-      std::move(done).error().within(fmt::format("cannot {} organization {}", what, key.view()));
-  const std::lock_guard lock(mutex_);
-  // What the store has stays as it was last known; an organization that never was here has epoch 0.
-  applied_[key.text()].problem = error.message;
-  return std::unexpected(std::move(error));
-}
 
-Result<void> HomeKeeper::apply(const domain::RegistrySnapshot& snapshot) {
-  if (snapshot.registry_id().empty()) return {};
-  if (!loaded_ || clock_.steady() - loaded_at_ >= options_.compare_every) TRY(reload());
-
-  struct Step {
-    domain::OrgKey key;
-    domain::Epoch epoch;
-    HomeState state;
-  };
-  std::vector<Step> steps;
-  {
+  Result<void> apply(const domain::OrganizationView& view, Applied wanted) {
+    const domain::OrgKey key(view.key);
+    TRY(events_.record({.kind = domain::EventKind::organization_changed,
+                        .outcome = domain::Outcome::allowed,
+                        .activity = domain::Activity::update,
+                        .time = clock_.now(),
+                        .region = options_.region,
+                        .organization = key,
+                        .operation = wanted.active ? "organization.home" : "organization.fence",
+                        .resource = "organization",
+                        .epoch = wanted.epoch,
+                        .details = {{"registry_revision", fmt::format("{}", view.revision)}}}));
+    TRY(wanted.active ? store_.home(key, wanted.epoch) : store_.fence(key, wanted.epoch));
     const std::lock_guard lock(mutex_);
-    snapshot.for_each([&](const domain::OrganizationView& o, std::span<const domain::DomainHash>) {
-      const auto has = applied_.find(o.key);
-      const bool here = o.homed_in(options_.region.view());
-      const HomeState want = here ? wanted_here(o.state) : HomeState::fenced;
-      if (has == applied_.end() || has->second.epoch == 0) {
-        // Never here: nothing to withdraw, and nothing to suspend before it was ever homed.
-        if (want == HomeState::active) steps.push_back({domain::OrgKey(o.key), o.epoch, want});
-      } else if (has->second.state != want || (here && has->second.epoch != o.epoch)) {
-        steps.push_back({domain::OrgKey(o.key), o.epoch, want});
-      }
-    });
-    for (const auto& [key, has] : applied_) {
-      if (has.epoch != 0 && has.state != HomeState::fenced && !snapshot.find(key)) {
-        steps.push_back({domain::OrgKey(key), has.epoch, HomeState::fenced});
-      }
-    }
+    applied_[key.text()] = wanted;
+    return {};
   }
-  Result<void> first{};
-  for (const Step& step : steps) {
-    auto done = make(step.key, step.epoch, step.state);
-    if (!done && first) first = done;
-    if (!done && done.error().code == Code::unavailable) break;  // the same for all others
-  }
-  return first;
-}
 
-void HomeKeeper::run() {
-  Snapshot applied;
-  bool retry = false;
-  for (;;) {
-    Snapshot snapshot;
-    {
-      std::unique_lock lock(mutex_);
-      const auto pause = retry ? options_.retry : options_.compare_every;
-      changed_.wait_for(lock, pause, [&] { return stopping_ || newest_ != applied; });
-      if (stopping_) return;
-      snapshot = newest_;
-    }
-    if (snapshot == nullptr) continue;
-    Result<void> done = fail(Code::internal, "");
-    try {
-      done = apply(*snapshot);
-    } catch (const std::exception& error) {
-      done = fail(Code::internal, error.what());
-    }
-    applied = snapshot;
-    retry = !done;
-    if (retry) loaded_ = false;  // what the store has is no longer sure
-    const std::string problem = done ? "" : done.error().message;
-    const std::lock_guard lock(mutex_);
-    if (problem != problem_ && !problem.empty()) log_error(kComponent, problem);
-    if (problem.empty() && !problem_.empty())
-      log_info(kComponent, "the regional store agrees with the registry");
-    problem_ = problem;
-  }
+  const HomeKeeperOptions options_;
+  HomeStore& store_;
+  domain::EventSink& events_;
+  const Clock& clock_;
+  bool loaded_ = false;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::shared_ptr<const domain::RegistrySnapshot> newest_, done_;
+  std::unordered_map<std::string, Applied, TextHash, std::equal_to<>> applied_;
+  std::string behind_ = "no registry snapshot yet";
+  bool stopping_ = false;
+  std::thread thread_;  // last: starts when everything is there
+};
+
+HomeKeeper::HomeKeeper(HomeKeeperOptions options, HomeStore& store, domain::EventSink& events,
+                       const Clock& clock)
+    : worker_(std::make_unique<Worker>(std::move(options), store, events, clock)) {}
+HomeKeeper::~HomeKeeper() = default;
+void HomeKeeper::update(std::shared_ptr<const domain::RegistrySnapshot> snapshot) {
+  worker_->update(std::move(snapshot));
 }
+Readiness HomeKeeper::readiness(std::string_view organization) const {
+  return worker_->readiness(organization);
+}
+Result<void> HomeKeeper::settled() const { return worker_->settled(); }
 
 }  // namespace domicile::registry

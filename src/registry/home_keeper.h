@@ -1,111 +1,77 @@
-// Makes the regional store agree with the registry: what is homed here is homed with its epoch, what
-// is suspended, frozen, closed or homed elsewhere is withdrawn. A thread applies every new snapshot;
-// each step is idempotent, so that a crash, a lost connection or a closed region only delays it. From
-// time to time everything is compared with the database anew, in case somebody changed it by hand.
+// Makes the regional database agree with the registry: organizations that are active and homed in
+// this region are homed in the database under their epoch; those that are suspended, moving, closed
+// or homed elsewhere are fenced. Idempotent: it compares and acts on differences only, after a
+// restart too.
 //
-// An organization that the store has and the registry does not know is fenced too: unclassified means
-// forbidden. Nothing is done under an empty snapshot (no registry was ever reached).
+// An organization that the database knows and the registry does not is left as it is and counted: a
+// registry that lost its memory must not take a region down, and `domicile check` reports it.
+//
+// One thread. A change that fails is tried again after `retry`, others are not held up by it. Every
+// homing and fencing is an event, durable before the act. What was done is told by readiness(),
+// which any thread may ask: an organization is ready when the database homes it under the
+// registry's epoch.
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/secret.h"
+#include "base/result.h"
+#include "domain/event.h"
 #include "domain/registry_snapshot.h"
 
 namespace domicile::registry {
 
-enum class HomeState { active, suspended, fenced };
-
-struct Homed {
-  std::string key;
+struct HomedOrganization {
+  domain::OrgKey key;
   domain::Epoch epoch = 0;
-  HomeState state = HomeState::fenced;
+  bool active = false;  // false: fenced
 };
 
-// What the keeper needs of a regional store. One thread.
+// The keeper's view of the regional database. Calls may block; one thread.
 class HomeStore {
  public:
   virtual ~HomeStore() = default;
-  virtual Result<std::vector<Homed>> organizations() = 0;
+  virtual Result<std::vector<HomedOrganization>> list() = 0;
   virtual Result<void> home(const domain::OrgKey& key, domain::Epoch epoch) = 0;
-  virtual Result<void> suspend(const domain::OrgKey& key,
-                               domain::Epoch epoch) = 0;  // returns when nobody can write
+  // Returns once no writer of before can commit any more.
   virtual Result<void> fence(const domain::OrgKey& key, domain::Epoch epoch) = 0;
 };
 
-// HomeStore over store::RegionStore, with a connection of its own that is opened when needed.
-std::unique_ptr<HomeStore> region_home_store(Secret dsn, const Clock& clock);
+struct HomeKeeperOptions {
+  domain::RegionId region;
+  std::chrono::milliseconds retry{2000};
+};
 
-// How far this region is with an organization.
-struct Readiness {
-  bool served = false;  // the store is as the registry wants it, and that is: homed here and active
-  domain::Epoch epoch = 0;  // in the store
-  std::string problem;      // why not, for operators
+enum class Readiness {
+  unknown,     // not in the registry's snapshot
+  elsewhere,   // homed in another region
+  not_active,  // homed here, but suspended, moving or closed; the database refuses its writers
+  pending,     // the database does not follow the registry yet
+  ready,
 };
 
 class HomeKeeper {
  public:
-  using Snapshot = std::shared_ptr<const domain::RegistrySnapshot>;
-  struct Options {
-    domain::RegionId region;
-    std::chrono::milliseconds retry{1'000};
-    std::chrono::milliseconds compare_every{60'000};
-    // Told of each change that was made: "home", "suspend" or "fence", key, epoch. On the keeper's
-    // thread; may be empty.
-    std::function<void(std::string_view change, const domain::OrgKey& key, domain::Epoch epoch)>
-        on_change;
-  };
-
-  // Store and clock outlive the keeper.
-  HomeKeeper(HomeStore& store, const Clock& clock, Options options);
+  // All references outlive the keeper. Starts its thread; it waits for the first update().
+  HomeKeeper(HomeKeeperOptions options, HomeStore& store, domain::EventSink& events,
+             const Clock& clock);
   ~HomeKeeper();
+  HomeKeeper(const HomeKeeper&) = delete;
+  HomeKeeper& operator=(const HomeKeeper&) = delete;
 
-  void start();
-  void stop();
-  void take(const Snapshot& snapshot);  // any thread; for Follower::subscribe()
-
-  std::optional<Readiness> readiness(std::string_view key) const;  // nullopt: not known here
-  // The last complete pass: "" when everything agrees, else what does not.
-  std::string problem() const;
-
-  // One pass in the caller's thread; not while the thread runs. Code of the first failure.
-  Result<void> apply(const domain::RegistrySnapshot& snapshot);
+  // Any thread. A snapshot without a region is no registry yet and is ignored.
+  void update(std::shared_ptr<const domain::RegistrySnapshot> snapshot);
+  Readiness readiness(std::string_view organization) const;
+  // Success when the database follows the newest snapshot; else what holds it up. For /readyz.
+  Result<void> settled() const;
 
  private:
-  struct Applied {
-    domain::Epoch epoch = 0;
-    HomeState state = HomeState::fenced;
-    std::string problem;
-  };
-  void run();
-  Result<void> reload();
-  Result<void> make(const domain::OrgKey& key, domain::Epoch epoch, HomeState state);
-  void note(const std::string& key, Applied applied);
-
-  HomeStore& store_;
-  const Clock& clock_;
-  const Options options_;
-
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  Snapshot newest_;
-  bool stopping_ = false;
-  std::map<std::string, Applied, std::less<>> applied_;  // what the store has
-  std::string problem_;
-
-  bool loaded_ = false;  // of the keeper's thread
-  SteadyTime loaded_at_{};
-  std::thread thread_;
+  class Worker;
+  std::unique_ptr<Worker> worker_;
 };
 
 }  // namespace domicile::registry
