@@ -35,6 +35,7 @@ CREATE TABLE domicile.catalog_table (
   class       text NOT NULL CHECK (class IN ('organization', 'mixed', 'reference', 'person', 'system', 'ignored')),
   mode        text NOT NULL CHECK (mode IN ('off', 'observe', 'enforce')),
   key_column  text,                                     -- NULL for a table with a path, and without organization
+  key_required boolean NOT NULL DEFAULT false,          -- the key was NOT NULL when it was applied
   spec        text NOT NULL DEFAULT '',                 -- hash of what was applied; '' while planned
   guard       text,                                     -- fingerprints taken when it was applied
   policy      text,

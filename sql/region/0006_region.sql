@@ -115,7 +115,8 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
   FROM domicile.region r, domicile_private.here() h
 $$;
 
--- The installer's own call: says what this region is. The first call makes the region, closed.
+-- The installer's own call: says what this region is. The first call makes the region and opens it: nobody is
+-- homed yet, so there is nothing that could have been revived.
 CREATE FUNCTION domicile_private.configure(region text, master boolean) RETURNS void LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -123,8 +124,9 @@ DECLARE
 BEGIN
   SELECT * INTO had FROM domicile.region;
   IF NOT FOUND THEN
-    INSERT INTO domicile.region (region, master, system_identifier, timeline)
-    SELECT configure.region, configure.master, h.system_identifier, h.timeline FROM domicile_private.here() h;
+    INSERT INTO domicile.region (region, master, system_identifier, timeline, started_at, state, reason)
+    SELECT configure.region, configure.master, h.system_identifier, h.timeline, pg_postmaster_start_time(), 'open', ''
+    FROM domicile_private.here() h;
   ELSIF had.region <> configure.region THEN
     RAISE EXCEPTION 'domicile: this database is region %, not %', had.region, configure.region USING ERRCODE = '55000',
       HINT = 'A database is one region for life.';

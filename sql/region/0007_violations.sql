@@ -23,18 +23,20 @@ $$;
 
 -- Catalogued relations with what they inherit: a partition has the class of its root.
 CREATE FUNCTION domicile_private.members() RETURNS TABLE (rel oid, root oid, label text, class text, mode text,
-  key_column text, applied boolean, guard text, policy text, owner name) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  key_column text, key_required boolean, applied boolean, guard text, policy text, owner name) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   WITH RECURSIVE listed AS (
     SELECT c.oid AS rel, k.* FROM domicile.catalog_table k
     JOIN pg_namespace n ON n.nspname = k.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
-    WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v')
+    WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND NOT (c.relispartition AND EXISTS (
+      SELECT FROM pg_inherits i JOIN pg_class pc ON pc.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+      JOIN domicile.catalog_table pk ON pk.schema_name = pn.nspname AND pk.table_name = pc.relname WHERE i.inhrelid = c.oid))
   ), tree AS (
     SELECT l.rel, l.rel AS root FROM listed l
     UNION ALL
     SELECT i.inhrelid, t.root FROM tree t JOIN pg_inherits i ON i.inhparent = t.rel
     WHERE NOT EXISTS (SELECT FROM listed l WHERE l.rel = i.inhrelid)
   )
-  SELECT DISTINCT ON (t.rel) t.rel, t.root, format('%I.%I', n.nspname, c.relname), l.class, l.mode, l.key_column,
+  SELECT DISTINCT ON (t.rel) t.rel, t.root, format('%I.%I', n.nspname, c.relname), l.class, l.mode, l.key_column, l.key_required,
          l.applied_at IS NOT NULL, l.guard, l.policy, l.owner
   FROM tree t JOIN listed l ON l.rel = t.root JOIN pg_class c ON c.oid = t.rel JOIN pg_namespace n ON n.oid = c.relnamespace
   ORDER BY t.rel
@@ -68,13 +70,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT m.*, r.relkind, r.relrowsecurity, r.relforcerowsecurity, r.closed, r.owner AS owner_now, m.rel <> m.root AS part
     FROM m JOIN rel r ON r.oid = m.rel WHERE m.applied AND m.mode = 'enforce' AND m.class IN ('organization', 'mixed', 'person', 'reference'))
   SELECT 'unclassified', r.label, CASE WHEN r.closed THEN 'not in the catalog; it is closed' ELSE 'not in the catalog, and open' END,
-         CASE WHEN r.closed OR (r.relkind = 'm' AND NOT EXISTS (SELECT FROM g WHERE g.rel = r.oid)) THEN 'report' ELSE 'refuse' END
+         CASE WHEN r.closed THEN 'report' ELSE 'refuse' END
   FROM rel r WHERE NOT EXISTS (SELECT FROM m WHERE m.rel = r.oid)
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = r.oid AND d.deptype = 'e')
   UNION ALL
   SELECT 'table_missing', format('%I.%I', k.schema_name, k.table_name), 'in the catalog, not in the database', 'report'
   FROM domicile.catalog_table k WHERE k.applied_at IS NOT NULL
-    AND NOT EXISTS (SELECT FROM m WHERE m.label = format('%I.%I', k.schema_name, k.table_name))
+    AND to_regclass(format('%I.%I', k.schema_name, k.table_name)) IS NULL
   UNION ALL
   SELECT 'not_armed', m.label, 'in the catalog, but region init has not run since it appeared', 'report' FROM m WHERE NOT m.applied
   UNION ALL
@@ -103,6 +105,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'not_validated', a.label, 'rows stored before the guard have not been looked at: run domicile region validate', 'report' FROM armed a
   WHERE EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = a.rel AND c.contype = 'c' AND c.conname ~ '^domicile_' AND NOT c.convalidated)
+  UNION ALL
+  SELECT 'key_nullable', a.label, format('column %I may be NULL', a.key_column), 'refuse' FROM armed a
+  JOIN pg_attribute k ON k.attrelid = a.rel AND k.attname = a.key_column WHERE a.key_required AND NOT k.attnotnull
+  UNION ALL
+  SELECT 'view_bypasses', r.label, format('a view with the rights of %s, open to %s', r.owner, g.name), 'refuse'
+  FROM (SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS label, o.rolname AS owner
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+        WHERE c.relkind = 'v' AND (o.rolsuper OR o.rolbypassrls) AND n.nspname !~ '^(pg_|domicile(_|$))' AND n.nspname <> 'information_schema'
+          AND NOT coalesce(c.reloptions, '{}') && ARRAY['security_invoker=true', 'security_invoker=on', 'security_invoker=1']
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) r
+  JOIN g ON g.rel = r.oid
   UNION ALL
   SELECT 'rule', a.label, 'rule ' || w.rulename || ' rewrites statements on a guarded table', 'refuse' FROM armed a JOIN pg_rewrite w ON w.ev_class = a.rel
   WHERE a.relkind IN ('r', 'p')
@@ -177,9 +190,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     AND (a.grantee = 0 OR r.rolname IN ('domicile_tenant', 'domicile_app', 'domicile_homed', 'domicile_node')
          OR (n.nspname ~ '^domicile(_|$)' AND r.rolname NOT IN ('domicile_owner', 'domicile_keeper')))
   UNION ALL
-  SELECT 'event_trigger', 'domicile_ddl', 'the DDL assertion is off, or not ALWAYS', 'refuse' FROM domicile.region r
-  WHERE r.event_triggers AND NOT EXISTS (SELECT FROM pg_event_trigger e WHERE e.evtname = 'domicile_ddl' AND e.evtenabled = 'A'
-    AND e.evtevent = 'ddl_command_end' AND e.evttags IS NULL AND e.evtfoid = to_regprocedure('domicile.on_ddl()'))
+  SELECT 'event_trigger', t.name, 'the DDL assertion is off, or not ALWAYS', 'refuse'
+  FROM domicile.region r, (VALUES ('domicile_ddl', 'ddl_command_end', 'domicile.on_ddl()'),
+                                  ('domicile_drop', 'sql_drop', 'domicile_private.on_drop()')) AS t (name, event, function)
+  WHERE r.event_triggers AND NOT EXISTS (SELECT FROM pg_event_trigger e WHERE e.evtname = t.name AND e.evtenabled = 'A'
+    AND e.evtevent = t.event AND e.evttags IS NULL AND e.evtfoid = to_regprocedure(t.function))
   UNION ALL
   SELECT 'commit_check', 'domicile_private.ddl_check', 'the check at commit is off, or not ALWAYS', 'refuse'
   WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = 'domicile_private.ddl_check'::regclass AND t.tgname = 'domicile_commit' AND t.tgenabled = 'A')
@@ -244,12 +259,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'setting', 'max_prepared_transactions', 'not 0: a prepared transaction can keep a fence waiting for ever', 'report'
   WHERE current_setting('max_prepared_transactions')::int <> 0
-  UNION ALL
-  SELECT 'setting', 'log_min_error_statement', 'a refused row stands in the server''s log: set it to log, fatal or panic, or keep that log in the region', 'report'
-  WHERE current_setting('log_min_error_statement') NOT IN ('log', 'fatal', 'panic')
-  UNION ALL
-  SELECT 'setting', 'log_parameter_max_length_on_error', 'parameters of failed statements stand in the server''s log', 'report'
-  WHERE current_setting('log_parameter_max_length_on_error') <> '0'
   UNION ALL
   SELECT 'logical_slot', slot_name::text, 'data can be read from the log', 'report' FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database()
   UNION ALL

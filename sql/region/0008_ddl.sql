@@ -96,6 +96,22 @@ BEGIN
 END
 $$;
 
+-- Dropping schema domicile would take the event trigger above with it, so a second one, whose function lives
+-- in the other schema and calls nothing, refuses that.
+CREATE FUNCTION domicile_private.on_drop() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  gone text;
+BEGIN
+  SELECT d.object_identity INTO gone FROM pg_event_trigger_dropped_objects() d
+  WHERE d.schema_name ~ '^domicile(_|$)' OR (d.object_type = 'schema' AND d.object_name ~ '^domicile(_|$)') LIMIT 1;
+  IF gone IS NULL THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM domicile_private.upgrade u WHERE u.transaction = pg_current_xact_id_if_assigned()) THEN
+    RAISE EXCEPTION 'domicile: % is refused: it would drop %', tg_tag, gone USING ERRCODE = '42501';
+  END IF;
+END
+$$;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile_private FROM PUBLIC;
 
 -- The fingerprints of everything installed so far.

@@ -38,12 +38,13 @@ CREATE FUNCTION domicile_private.sees_all(rel oid, col int2) RETURNS boolean LAN
 $$;
 
 -- The catalogued tables as the database has them, and how their organizations can be told: `key` by their own
--- column, `parent` by a validated foreign key to a table that is checked itself, `none` otherwise.
+-- column, `parent` by a validated foreign key to a table that is checked itself, `root` by the table that they
+-- are a partition of, `none` otherwise.
 CREATE FUNCTION domicile.check_tables() RETURNS TABLE (schema_name text, table_name text, class text, mode text, key_column text,
   present boolean, planned boolean, told_by text, parent text, visible boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT k.schema_name, k.table_name, k.class, k.mode, k.key_column, c.oid IS NOT NULL, k.applied_at IS NULL,
-         CASE WHEN k.class NOT IN ('organization', 'mixed') THEN 'none' WHEN k.key_column IS NOT NULL THEN 'key'
+         CASE WHEN k.class NOT IN ('organization', 'mixed') THEN 'none' WHEN c.relispartition THEN 'root' WHEN k.key_column IS NOT NULL THEN 'key'
               WHEN up.parent IS NOT NULL THEN 'parent' ELSE 'none' END,
          up.parent, coalesce(domicile_private.sees_all(c.oid, a.attnum), false)
   FROM domicile.catalog_table k

@@ -131,8 +131,10 @@ Result<bool> apply(pg::Connection& connection, const MigrationOptions& options,
         TRY(connection.query(fmt::format("SELECT 1 FROM {} WHERE version = $1::int", ledger),
                              {std::to_string(step.version)}));
     if (there.size() > 0) return {};
+    if (!options.prologue.empty()) TRY(connection.script(options.prologue));
     TRY(connection.script(step.sql));
     TRY(connection.script("RESET ROLE"));
+    if (!options.epilogue.empty()) TRY(connection.script(options.epilogue));
     TRY(connection.query(
         fmt::format("INSERT INTO {} (version, name, sha256) VALUES ($1::int, $2, $3)", ledger),
         {std::to_string(step.version), step.name, step.sha256}));

@@ -36,6 +36,9 @@ struct MigrationOptions {
       values;     // for {{placeholders}}; quoted by the caller where needed
   int first = 1;  // only steps within [first, last]
   int last = 9999;
+  std::string
+      prologue;  // SQL that opens every step's transaction, and that closes it; may be empty
+  std::string epilogue;
   bool dry_run = false;  // nothing changes; `pending` of the report says what would run
   std::chrono::milliseconds lock_timeout{10'000};
   std::function<void(const MigrationStep&)>

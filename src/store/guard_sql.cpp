@@ -1,0 +1,434 @@
+#include "store/guard_sql.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "crypto/sha256.h"
+#include "pg/connection.h"
+#include "store/guard_path.h"
+
+namespace domicile::store {
+namespace {
+
+using catalog::Catalog;
+using catalog::Mode;
+using catalog::QualifiedName;
+using catalog::Schema;
+using catalog::Table;
+using catalog::TableClass;
+using catalog::TableShape;
+
+std::string q(const std::string& name) { return pg::quote_identifier(name); }
+
+constexpr std::string_view kCurrent = "(SELECT domicile.current_org())";
+
+bool fits(std::string_view column_type, domain::KeyType key_type) {
+  switch (key_type) {
+    case domain::KeyType::bigint:
+      return column_type == "bigint" || column_type == "integer" || column_type == "smallint";
+    case domain::KeyType::uuid: return column_type == "uuid";
+    case domain::KeyType::text:
+      return column_type.starts_with("text") || column_type.starts_with("character varying");
+  }
+  return false;
+}
+
+class Planner {
+ public:
+  Planner(const Catalog& catalog, const Schema& schema) : catalog_(catalog), schema_(schema) {
+    for (const Table& table : catalog.tables) {
+      if (table.path.empty() || table.mode == Mode::off) continue;
+      ResolvedPath path;
+      if (!resolve_path(catalog, schema, table, path)) {
+        for (const auto& step : path.steps) read_by_paths_.insert(step.table);
+      }
+    }
+  }
+
+  Result<std::vector<TableGuard>> plan() {
+    for (const Table& table : catalog_.tables) plan_table(table);
+    if (!problems_.empty()) {
+      return fail(Code::invalid,
+                  fmt::format("the catalog does not fit the database, nothing was changed:\n  {}",
+                              fmt::join(problems_, "\n  ")),
+                  "catalog_mismatch");
+    }
+    return std::move(guards_);
+  }
+
+ private:
+  void problem(const QualifiedName& name, const std::string& reason, const std::string& remedy) {
+    problems_.push_back(fmt::format("table {}: {}; {}", to_string(name), reason, remedy));
+  }
+
+  void plan_table(const Table& table) {
+    TableGuard guard{.name = table.name,
+                     .table_class = table.table_class,
+                     .mode = table.mode,
+                     .key = table.key,
+                     .planned = false,
+                     .functions = {},
+                     .guard = {},
+                     .policy = {},
+                     .grants = {},
+                     .notes = {}};
+    const TableShape* shape = schema_.find(table.name);
+    if (shape == nullptr) {
+      if (!table.planned) {
+        return problem(
+            table.name, "it is in the catalog, not in the database",
+            "remove it, or mark it planned = true (domicile catalog check lists all differences)");
+      }
+      guard.planned = true;
+      guards_.push_back(std::move(guard));
+      return;
+    }
+    // A partition is guarded through its root, which is in the catalog as well.
+    if (shape->relation == catalog::Relation::partition && catalog_.find(shape->parent) != nullptr)
+      return;
+    if (shape->is_view() && table.mode != Mode::off) {
+      return problem(table.name, "it is a view, which stores nothing of its own",
+                     "give it mode = \"off\" or class = \"ignored\"");
+    }
+    if (table.open_question()) guard.mode = Mode::off;
+    shape_ = shape;
+    table_ = quoted(table.name);
+    if (guard.mode != Mode::off) {
+      switch (table.table_class) {
+        case TableClass::organization:
+        case TableClass::mixed: plan_organization(table, guard); break;
+        case TableClass::person: plan_person(table, guard); break;
+        case TableClass::reference: plan_reference(guard); break;
+        case TableClass::system:
+        case TableClass::ignored: guard.mode = Mode::off; break;
+      }
+      if (guard.mode == Mode::enforce) finish_enforce(guard);
+    }
+    guards_.push_back(std::move(guard));
+  }
+
+  void trigger(TableGuard& guard, const std::string& name, const std::string& when,
+               const std::string& condition) {
+    guard.guard.push_back(
+        fmt::format("CREATE TRIGGER {} {} ON {} FOR EACH ROW WHEN ({}) EXECUTE FUNCTION "
+                    "domicile.refuse_change()",
+                    name, when, table_, condition));
+    guard.guard.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", table_, name));
+  }
+
+  void check(TableGuard& guard, const std::string& condition) {
+    guard.guard.push_back(fmt::format(
+        "ALTER TABLE {} ADD CONSTRAINT domicile_home CHECK ({}) NOT VALID", table_, condition));
+  }
+
+  // The organization's own tables and mixed ones, by key or by path. `homed(row)` is the check of a
+  // row, `gone(row)` the same for a row that leaves; row is "", "OLD." or "NEW.".
+  void plan_organization(const Table& table, TableGuard& guard) {
+    const bool mixed = table.table_class == TableClass::mixed;
+    const bool observe = guard.mode == Mode::observe;
+    const std::string label = pg::quote_literal(to_string(table.name));
+    std::vector<std::string> columns;
+    std::function<std::string(const std::string&, bool)> homed;
+    std::string own;  // row security's condition
+    ResolvedPath path;
+    if (!table.path.empty()) {
+      if (auto wrong = resolve_path(catalog_, schema_, table, path))
+        return problem(table.name, wrong->reason, wrong->remedy);
+      columns = path.steps[0].columns;
+      guard.functions = path_grants(path);
+      guard.functions.push_back(observe ? seen_function(path, catalog_.key_type)
+                                        : home_function(path, catalog_.key_type));
+      homed = [path, observe, label](const std::string& row, bool gone) {
+        std::string call = observe ? seen_function_name(path) : home_function_name(path);
+        call += "(";
+        for (const auto& column : path.steps[0].columns) call += row + q(column) + ", ";
+        return call + (observe ? label : (gone ? "true" : "false")) + ")";
+      };
+      own = path_exists(path, table_, fmt::format("= {}", kCurrent));
+      propose_key(table, path, guard);
+    } else {
+      const catalog::Column* column = shape_->column(table.key);
+      if (column == nullptr) {
+        return problem(table.name, fmt::format("it has no column {}", table.key),
+                       "correct its key in the catalog");
+      }
+      if (!fits(column->type, catalog_.key_type)) {
+        return problem(table.name,
+                       fmt::format("column {} is {}, the organization key is {}", table.key,
+                                   column->type, domain::to_string(catalog_.key_type)),
+                       "change the column's type, or correct key_type in the catalog");
+      }
+      guard.key_required = column->not_null && !mixed;
+      columns = {table.key};
+      // `domicile check` proves residency as domicile_owner, which sees the key and nothing else.
+      guard.grants.push_back(
+          fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_owner", q(table.name.schema)));
+      guard.grants.push_back(
+          fmt::format("GRANT SELECT ({}) ON {} TO domicile_owner", q(table.key), table_));
+      homed = [key = q(table.key), observe, label](const std::string& row, bool) {
+        return observe ? fmt::format("domicile.observed({}{}, {})", row, key, label)
+                       : fmt::format("domicile.homed({}{})", row, key);
+      };
+      own = fmt::format("{} = {}", q(table.key), kCurrent);
+      if (!mixed && !column->not_null) {
+        guard.notes.push_back(
+            fmt::format("{} may be NULL: such rows belong to nobody and are refused; ALTER TABLE "
+                        "{} ALTER COLUMN "
+                        "{} SET NOT NULL once there are none",
+                        table.key, table_, q(table.key)));
+      }
+    }
+    write_guard(guard, columns, homed, mixed, observe);
+    if (observe) return;
+    guard.policy.push_back(fmt::format(
+        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, own, own));
+    if (mixed) {
+      guard.policy.push_back(
+          fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} IS NULL)", table_,
+                      q(columns[0])));
+    }
+    guard.grants.push_back(fmt::format(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_tenant, domicile_app", table_));
+  }
+
+  void write_guard(TableGuard& guard, const std::vector<std::string>& columns,
+                   const std::function<std::string(const std::string&, bool)>& homed, bool mixed,
+                   bool observe) {
+    const std::string first = q(columns[0]);
+    std::vector<std::string> changed;
+    for (const auto& column : columns)
+      changed.push_back(fmt::format("OLD.{0} IS DISTINCT FROM NEW.{0}", q(column)));
+    const std::string moved = fmt::format("({})", fmt::join(changed, " OR "));
+    check(guard,
+          mixed ? fmt::format("{} IS NULL OR {}", first, homed("", false)) : homed("", false));
+    trigger(guard, "domicile_delete", "BEFORE DELETE",
+            fmt::format("OLD.{} IS NOT NULL AND NOT {}", first, homed("OLD.", true)));
+    trigger(guard, "domicile_leave", "AFTER UPDATE",
+            fmt::format("OLD.{} IS NOT NULL AND {} AND NOT {}", first, moved, homed("OLD.", true)));
+    if (observe) return;
+    if (mixed) {  // shared rows are reference data
+      trigger(guard, "domicile_shared_insert", "AFTER INSERT",
+              fmt::format("NEW.{} IS NULL AND NOT domicile.reference_writable()", first));
+      trigger(
+          guard, "domicile_shared_update", "AFTER UPDATE",
+          fmt::format("(OLD.{0} IS NULL OR NEW.{0} IS NULL) AND NOT domicile.reference_writable()",
+                      first));
+      trigger(guard, "domicile_shared_delete", "BEFORE DELETE",
+              fmt::format("OLD.{} IS NULL AND NOT domicile.reference_writable()", first));
+    }
+  }
+
+  // A key of its own is the better guard: no read of the parent, deferred keys work, indexes lead
+  // with it.
+  void propose_key(const Table& table, const ResolvedPath& path, TableGuard& guard) {
+    const auto* last = schema_.find(path.steps.back().table);
+    const std::string type = last->column(path.key)->type;
+    std::vector<std::string> from;
+    std::vector<std::string> where;
+    for (std::size_t i = 0; i < path.steps.size(); ++i) {
+      from.push_back(fmt::format("{} p{}", quoted(path.steps[i].table), i + 1));
+      for (std::size_t c = 0; c < path.steps[i].columns.size(); ++c) {
+        where.push_back(fmt::format("p{}.{} = {}.{}", i + 1, q(path.steps[i].referenced[c]),
+                                    i == 0 ? "t" : fmt::format("p{}", i),
+                                    q(path.steps[i].columns[c])));
+      }
+    }
+    guard.notes.push_back(
+        fmt::format("proposal, to be reviewed: a key of its own instead of the path: ALTER TABLE "
+                    "{0} ADD COLUMN {1} {2}; UPDATE {0} t SET {1} = "
+                    "p{3}.{1} FROM {4} WHERE {5}; then set it in the application, SET NOT NULL, "
+                    "and write key = \"{6}\" in the catalog",
+                    quoted(table.name), q(path.key), type, path.steps.size(), fmt::join(from, ", "),
+                    fmt::join(where, " AND "), path.key));
+  }
+
+  // Visible through membership: an organization's row that names the person.
+  void plan_person(const Table& table, TableGuard& guard) {
+    if (guard.mode == Mode::observe) {
+      guard.notes.push_back(
+          "a person's table has nothing to observe: its rows belong to no organization");
+      return;
+    }
+    trigger(guard, "domicile_write", "BEFORE INSERT OR UPDATE OR DELETE",
+            "NOT domicile.person_writable()");
+    std::string visible;
+    if (!table.path.empty()) {
+      ResolvedPath path;
+      if (auto wrong = resolve_path(catalog_, schema_, table, path))
+        return problem(table.name, wrong->reason, wrong->remedy);
+      visible = path_exists(path, table_, "IS NOT NULL");
+    } else {
+      if (shape_->column(table.person) == nullptr) {
+        return problem(table.name, fmt::format("it has no column {}", table.person),
+                       "correct its person column in the catalog");
+      }
+      visible = membership(table);
+    }
+    if (visible.empty()) {
+      guard.notes.push_back(
+          fmt::format("no organization's table names its persons (a foreign key to {}, or person = "
+                      "\"...\" in the catalog), so no tenant sees it",
+                      to_string(table.name)));
+      return;
+    }
+    guard.policy.push_back(fmt::format(
+        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, visible, visible));
+    guard.policy.push_back(
+        fmt::format("CREATE POLICY domicile_new ON {} FOR INSERT WITH CHECK ({} IS NOT NULL)",
+                    table_, kCurrent));
+    guard.grants.push_back(fmt::format(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_tenant, domicile_app", table_));
+  }
+
+  std::string membership(const Table& person) {
+    std::vector<std::string> declared;
+    std::vector<std::string> unique;
+    std::vector<std::string> any;
+    for (const Table& table : catalog_.tables) {
+      const TableShape* shape = schema_.find(table.name);
+      if (table.table_class != TableClass::organization || table.key.empty() ||
+          table.mode != Mode::enforce || shape == nullptr ||
+          shape->relation == catalog::Relation::partition) {
+        continue;
+      }
+      for (const auto& foreign : shape->foreign_keys) {
+        if (foreign.references != person.name || foreign.columns.size() != 1 ||
+            foreign.referenced_columns.size() != 1 ||
+            foreign.referenced_columns[0] != person.person) {
+          continue;
+        }
+        const std::string exists = fmt::format(
+            "EXISTS (SELECT FROM {} m WHERE m.{} = {}.{} AND m.{} = {})", quoted(table.name),
+            q(foreign.columns[0]), table_, q(person.person), q(table.key), kCurrent);
+        const catalog::Index* key = shape->primary_key();
+        const auto in_key = [&](const std::string& column) {
+          return key != nullptr &&
+                 std::find(key->columns.begin(), key->columns.end(), column) != key->columns.end();
+        };
+        if (table.person == foreign.columns[0]) declared.push_back(exists);
+        if (key != nullptr && key->columns.size() == 2 && in_key(table.key) &&
+            in_key(foreign.columns[0]))
+          unique.push_back(exists);
+        any.push_back(exists);
+      }
+    }
+    const auto& chosen = !declared.empty() ? declared : !unique.empty() ? unique : any;
+    return fmt::format("{}", fmt::join(chosen, " OR "));
+  }
+
+  void plan_reference(TableGuard& guard) {
+    if (guard.mode == Mode::observe) {
+      guard.notes.push_back(
+          "a reference table has nothing to observe: its rows belong to no organization");
+      return;
+    }
+    trigger(guard, "domicile_write", "BEFORE INSERT OR UPDATE OR DELETE",
+            "NOT domicile.reference_writable()");
+    guard.grants.push_back(
+        fmt::format("GRANT SELECT ON {} TO domicile_tenant, domicile_app", table_));
+  }
+
+  void finish_enforce(TableGuard& guard) {
+    const auto statement_guard = [](std::vector<std::string>& sql, const std::string& table) {
+      sql.push_back(
+          fmt::format("CREATE OR REPLACE TRIGGER domicile_truncate BEFORE TRUNCATE ON {} FOR EACH "
+                      "STATEMENT EXECUTE FUNCTION domicile.refuse_change()",
+                      table));
+      sql.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER domicile_truncate", table));
+    };
+    statement_guard(guard.guard, table_);
+    const bool secured = guard.table_class != TableClass::reference;
+    const std::string enable = "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
+    if (secured) {
+      if (read_by_paths_.contains(guard.name) || !guard.key.empty()) {
+        guard.policy.push_back(fmt::format(
+            "CREATE POLICY domicile_guard ON {} FOR SELECT TO domicile_owner USING (true)",
+            table_));
+      }
+      guard.policy.push_back(fmt::format(fmt::runtime(enable), table_));
+    }
+    for (const TableShape* part : parts_of(guard.name)) {
+      statement_guard(guard.policy, quoted(part->name));
+      if (secured) guard.policy.push_back(fmt::format(fmt::runtime(enable), quoted(part->name)));
+    }
+    guard.grants.push_back(fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_tenant, domicile_app",
+                                       q(guard.name.schema)));
+  }
+
+  std::vector<const TableShape*> parts_of(const QualifiedName& root) const {
+    std::vector<const TableShape*> found;
+    std::vector<QualifiedName> open{root};
+    while (!open.empty()) {
+      const QualifiedName parent = open.back();
+      open.pop_back();
+      for (const TableShape& shape : schema_.tables) {
+        if (shape.parent != parent || shape.parent.name.empty()) continue;
+        if (shape.relation != catalog::Relation::partition && catalog_.find(shape.name) != nullptr)
+          continue;
+        found.push_back(&shape);
+        open.push_back(shape.name);
+      }
+    }
+    return found;
+  }
+
+  const Catalog& catalog_;
+  const Schema& schema_;
+  std::set<QualifiedName> read_by_paths_;
+  std::vector<TableGuard> guards_;
+  std::vector<std::string> problems_;
+  const TableShape* shape_ = nullptr;
+  std::string table_;
+};
+
+std::string hash_of(const std::vector<std::string>& lines) {
+  return crypto::sha256_hex(fmt::format("{}", fmt::join(lines, "\n"))).substr(0, 24);
+}
+
+}  // namespace
+
+std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
+  const std::string prefix = "('org_' OPERATOR(pg_catalog.||) o::pg_catalog.text)::pg_catalog.name";
+  const std::string hashed =
+      "('org_t' OPERATOR(pg_catalog.||) "
+      "pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(o, 'UTF8')), "
+      "'hex'), 32))::pg_catalog.name";
+  switch (type) {
+    case domain::KeyType::bigint:
+      return {{"key_type", "bigint"},
+              {"role_of", prefix},
+              {"role_pattern", "^org_(0|-?[1-9][0-9]{0,18})$"}};
+    case domain::KeyType::uuid:
+      return {
+          {"key_type", "uuid"},
+          {"role_of", prefix},
+          {"role_pattern", "^org_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}};
+    case domain::KeyType::text:
+      return {{"key_type", "text"}, {"role_of", hashed}, {"role_pattern", "^org_t[0-9a-f]{32}$"}};
+  }
+  return {};
+}
+
+std::string TableGuard::guard_hash() const {
+  std::vector<std::string> all = functions;
+  all.insert(all.end(), guard.begin(), guard.end());
+  return hash_of(all);
+}
+
+std::string TableGuard::policy_hash() const {
+  std::vector<std::string> all = policy;
+  all.insert(all.end(), grants.begin(), grants.end());
+  return hash_of(all);
+}
+
+std::string quoted(const QualifiedName& name) { return q(name.schema) + "." + q(name.name); }
+
+Result<std::vector<TableGuard>> plan_guards(const Catalog& catalog, const Schema& schema) {
+  return Planner(catalog, schema).plan();
+}
+
+}  // namespace domicile::store
