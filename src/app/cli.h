@@ -33,7 +33,9 @@ void add_verbs(CLI::App& root, Cli& cli);  // all of the following
 void add_catalog(CLI::App& root, Cli& cli);
 void add_region(CLI::App& root, Cli& cli);
 void add_org(CLI::App& root, Cli& cli);
+void add_registry(CLI::App& root, Cli& cli);
 void add_user(CLI::App& root, Cli& cli);
+void add_client(CLI::App& root, Cli& cli);
 void add_grant(CLI::App& root, Cli& cli);
 void add_token(CLI::App& root, Cli& cli);
 void add_check(CLI::App& root, Cli& cli);

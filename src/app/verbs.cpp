@@ -6,6 +6,12 @@ namespace domicile::app {
 void add_verbs(CLI::App& root, Cli& cli) {
   add_catalog(root, cli);
   add_region(root, cli);
+  add_registry(root, cli);
+  add_org(root, cli);
+  add_user(root, cli);
+  add_client(root, cli);
+  add_grant(root, cli);
+  add_token(root, cli);
   add_up(root, cli);
   add_check(root, cli);
   add_audit(root, cli);

@@ -27,10 +27,6 @@ struct TokenEndpoint::Rights {
   std::vector<domain::Grant> grants;
 };
 
-// A login name as it is compared: printable, without spaces, ASCII letters in lower case. "" when
-// it is none.
-std::string canonical_login(std::string_view text);
-
 // A refresh token, new, and what is stored of it.
 std::string new_refresh_token();
 std::string refresh_token_hash(std::string_view token);

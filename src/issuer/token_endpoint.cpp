@@ -107,7 +107,7 @@ std::expected<TokenEndpoint::Call, http::Response> TokenEndpoint::open(
             .scope = {}};
   if (!proves(*client, *presented)) {
     call.client.id.clear();
-    return stop(refused(call, denied_event(call, "", "client"), invalid_client()));
+    return stop(refused(denied_event(call, "", "client"), invalid_client()));
   }
   return call;
 }
@@ -185,7 +185,7 @@ domain::Event TokenEndpoint::denied_event(const Call& call, std::string_view org
 }
 
 // The refusal, once it is on record.
-http::Response TokenEndpoint::refused(Call& call, domain::Event event, http::Response answer) {
+http::Response TokenEndpoint::refused(domain::Event event, http::Response answer) {
   if (auto stored = evidence_.record({std::move(event)}); !stored) {
     log_error("issuer", "recording a refusal: " + stored.error().message);
     return unavailable();

@@ -58,7 +58,7 @@ class TokenEndpoint {
 
   domain::Event issued_event(const Call& call, const Rights& rights,
                              std::string_view token_id) const;
-  http::Response refused(Call& call, domain::Event event, http::Response answer);
+  http::Response refused(domain::Event event, http::Response answer);
   domain::Event denied_event(const Call& call, std::string_view organization,
                              std::string_view cause) const;
 

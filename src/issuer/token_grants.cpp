@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
+#include "issuer/login.h"
 #include "issuer/token_call.h"
 #include "issuer/token_endpoint.h"
 
@@ -31,17 +32,6 @@ std::vector<domain::Permission> common(const std::vector<domain::Permission>& a,
 
 }  // namespace
 
-std::string canonical_login(std::string_view text) {
-  if (text.empty() || text.size() > 254) return {};
-  std::string out(text);
-  for (char& c : out) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= ' ' || byte == 127) return {};
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return out;
-}
-
 std::string new_refresh_token() { return "rt1." + crypto::random_text(32); }
 
 std::string refresh_token_hash(std::string_view token) {
@@ -53,19 +43,18 @@ std::expected<domain::OrganizationView, http::Response> TokenEndpoint::home(
     Call& call, std::string_view organization) {
   const auto found = call.snapshot->find(organization);
   if (!found || found->state == PlacementState::closed) {
-    return stop(
-        refused(call, denied_event(call, organization, "organization_unknown"), invalid_grant()));
+    return stop(refused(denied_event(call, organization, "organization_unknown"), invalid_grant()));
   }
   if (!found->homed_in(options_.region.view())) {
-    return stop(refused(call, evidence_.wrong_region(found->key, call.request),
-                        wrong_region(found->home->url)));
+    return stop(
+        refused(evidence_.wrong_region(found->key, call.request), wrong_region(found->home->url)));
   }
   if (found->state == PlacementState::moving) {
     return stop(retry_later(503, "temporarily_unavailable", "the organization is moving",
                             std::chrono::seconds(5)));
   }
   if (found->state == PlacementState::suspended) {
-    return stop(refused(call, denied_event(call, organization, "organization_suspended"),
+    return stop(refused(denied_event(call, organization, "organization_suspended"),
                         oauth_error(400, "access_denied", "the organization is suspended")));
   }
   return *found;
@@ -119,8 +108,8 @@ TokenEndpoint::Answer TokenEndpoint::password(Call& call) {
   if (located->region->id != options_.region) {
     const std::string_view key =
         located->organization ? located->organization->key : std::string_view();
-    return stop(refused(call, evidence_.wrong_region(key, call.request),
-                        wrong_region(located->region->url)));
+    return stop(
+        refused(evidence_.wrong_region(key, call.request), wrong_region(located->region->url)));
   }
   const auto user = check_password(call, located->organization);
   if (!user) return stop(user.error());
@@ -171,7 +160,7 @@ std::expected<store::UserAccount, http::Response> TokenEndpoint::check_password(
       "user:" + (at ? std::string(key) : "?" + *form_value(call.form, "organization")) + '\n' +
       login;
   if (const auto wait = accounts_.take(subject)) {
-    return stop(refused(call, denied_event(call, key, "locked_out"),
+    return stop(refused(denied_event(call, key, "locked_out"),
                         retry_later(429, "slow_down", "too many failed attempts", *wait)));
   }
   std::optional<store::UserAccount> user;
@@ -195,7 +184,7 @@ std::expected<store::UserAccount, http::Response> TokenEndpoint::check_password(
                               : !*good ? "password"
                                        : "disabled");
     if (user) event.actor = user->id;
-    return stop(refused(call, std::move(event), invalid_grant()));
+    return stop(refused(std::move(event), invalid_grant()));
   }
   accounts_.forgive(subject);
   return std::move(*user);
@@ -255,10 +244,10 @@ TokenEndpoint::Answer TokenEndpoint::refresh(Call& call) {
     auto event = denied_event(call, seen->family.organization.view(), cause);
     event.actor = seen->family.user;
     if (cause == "refresh_reused") event.severity = "high";
-    return stop(refused(call, std::move(event), invalid_grant()));
+    return stop(refused(std::move(event), invalid_grant()));
   };
   if (seen->state == store::RefreshState::unknown || seen->family.client_id != call.client.id) {
-    return stop(refused(call, denied_event(call, "", "refresh_unknown"), invalid_grant()));
+    return stop(refused(denied_event(call, "", "refresh_unknown"), invalid_grant()));
   }
   if (seen->state == store::RefreshState::expired) return refuse("refresh_expired");
   if (seen->state == store::RefreshState::revoked) return refuse("refresh_revoked");
