@@ -20,11 +20,22 @@ import os
 
 import psycopg
 from flask import Flask, jsonify, request
+from flask.json.provider import DefaultJSONProvider
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+
+
+class Json(DefaultJSONProvider):
+    sort_keys = False
+
+    @staticmethod
+    def default(value):
+        return value.isoformat() if isinstance(value, datetime.date) else DefaultJSONProvider.default(value)
+
+
 app = Flask(__name__)
-app.config["JSON_SORT_KEYS"] = False
+app.json = Json(app)
 ORG = "/api/orgs/<int(signed=True):org>"
 
 _pool = None
@@ -101,6 +112,8 @@ def _(error):
 
 @app.errorhandler(psycopg.errors.ForeignKeyViolation)
 def _(error):
+    if request.method == "DELETE":
+        return problem(409, "in_use", f"something still refers to it ({error.diag.table_name})")
     return problem(422, "refers_to_nothing", f"it refers to something that is not there ({error.diag.constraint_name})")
 
 

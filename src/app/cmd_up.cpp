@@ -37,13 +37,6 @@ json to_json(const LocalPaths& paths, const LocalState& state, std::optional<pid
                {"ca_file", paths.ca_certificate().string()},
                {"regions", json::array()}};
   for (const RegionReport& each : report(paths, state)) {
-    const auto file = [&](const std::string& role) { return paths.secret(each.id, role).string(); };
-    const auto dsn = [&](const std::string& role) {
-      return fmt::format("host=127.0.0.1 port={} dbname={} user={} passfile={}",
-                         each.ports.at("postgresql"), state.application,
-                         state.application + "_" + role,
-                         quote_dsn_value(file(state.application + "_" + role)));
-    };
     json region = {{"id", each.id},
                    {"master", each.master},
                    {"url", each.url},
@@ -51,13 +44,9 @@ json to_json(const LocalPaths& paths, const LocalState& state, std::optional<pid
                    {"running", each.running},
                    {"node_config", (paths.node(each.id) / "node.toml").string()},
                    {"audit", (paths.node(each.id) / "audit").string()}};
-    if (each.ports.contains("postgresql")) {
-      region["dsn"] = {{"superuser", superuser_dsn(paths, each.id, each.ports.at("postgresql"),
-                                                   state.application)},
-                       {"installer", dsn("installer")},
-                       {"owner", dsn("owner")},
-                       {"pool", dsn("pool")},
-                       {"node", dsn("node")}};
+    for (const char* name : {"superuser", "installer", "owner", "node", "registry"}) {
+      const auto file = paths.region(each.id) / "secrets" / (std::string(name) + ".dsn");
+      if (std::filesystem::exists(file)) region["dsn_files"][name] = file.string();
     }
     root["regions"].push_back(region);
   }

@@ -7,6 +7,8 @@
 #include <toml++/toml.h>
 
 #include "base/file.h"
+#include "catalog/catalog.h"
+#include "policy/route_policy.h"
 
 namespace domicile::app {
 namespace {
@@ -250,6 +252,25 @@ class Reader {
   std::vector<std::pair<unsigned, std::string>> problems_;
 };
 
+// The catalog and the routes, as those who will use them read them.
+Result<void> check_contents(const LocalApplication& application) {
+  std::string wrong;
+  const auto note = [&](const Error& error) {
+    wrong += (wrong.empty() ? "" : "\n") + error.message;
+  };
+  const std::string catalog = TRY(read_file(application.catalog, 16u << 20));
+  if (const auto parsed = catalog::parse_catalog(catalog, application.catalog.string()); !parsed) {
+    note(parsed.error());
+  }
+  const std::string routes = TRY(read_file(application.routes, 16u << 20));
+  if (const auto parsed = policy::RoutePolicy::parse(routes, application.routes.string());
+      !parsed) {
+    note(parsed.error());
+  }
+  if (!wrong.empty()) return fail(Code::invalid, wrong, "config_invalid");
+  return {};
+}
+
 }  // namespace
 
 Result<LocalConfig> parse_local_config(std::string_view text, const Path& file) {
@@ -290,6 +311,7 @@ Result<LocalConfig> load_local_config(const Path& file) {
                            full.string(), command->front());
   }
   if (!missing.empty()) return fail(Code::invalid, missing, "config_invalid");
+  TRY(check_contents(config.application));
   return config;
 }
 

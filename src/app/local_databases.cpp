@@ -1,5 +1,7 @@
 #include "app/local_databases.h"
 
+#include <map>
+
 #include <fmt/format.h>
 
 #include "base/file.h"
@@ -82,6 +84,22 @@ Result<void> load_schema(LocalContext& context, const LocalPostgres& server) {
                                       quote_literal(kSchemaMark)));
     });
     if (!loaded) return std::unexpected(loaded.error().within(app.schema.string()));
+  }
+  return {};
+}
+
+Result<void> write_operator_files(const LocalContext& context, const LocalRegion& local,
+                                  const LocalPostgres& server) {
+  const std::string& database = context.config.application.name;
+  std::map<std::string, std::string> files = {{"superuser", server.superuser_dsn(database)}};
+  for (const char* suffix : {"installer", "owner", "node"}) {
+    files[suffix] = server.dsn(database, context.role(suffix));
+  }
+  if (local.region.master)
+    files["registry"] = server.dsn(kRegistryDatabase, context.role("installer"));
+  for (const auto& [name, dsn] : files) {
+    const auto path = context.paths.region(local.region.id.text()) / "secrets" / (name + ".dsn");
+    TRY(write_owned(path, dsn + "\n", context.self, 0600));
   }
   return {};
 }

@@ -19,4 +19,9 @@ Result<void> make_databases(LocalContext& context, const LocalRegion& region,
                             const LocalPostgres& server);
 Result<void> load_schema(LocalContext& context, const LocalPostgres& server);
 
+// For the command line: secrets/{superuser,installer,owner,node}.dsn and, in the master region,
+// secrets/registry.dsn, to be named with --dsn-file. After every start, because ports change.
+Result<void> write_operator_files(const LocalContext& context, const LocalRegion& region,
+                                  const LocalPostgres& server);
+
 }  // namespace domicile::app

@@ -1,9 +1,136 @@
 #include "app/local_install.h"
 
+#include <map>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "app/local_databases.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "catalog/catalog.h"
+#include "pg/connection.h"
+#include "store/embedded_sql.h"
+#include "store/migrations.h"
+#include "store/region_install.h"
+#include "store/region_store.h"
+#include "store/registry_sql.h"
+
 namespace domicile::app {
-Result<void> install_domicile(LocalContext&, const LocalRegion&, const LocalPostgres&) {
+namespace {
+
+// A new Domicile brings new migrations: then the step is done again.
+std::vector<std::string> embedded(std::string_view set) {
+  std::vector<std::string> texts;
+  for (const store::EmbeddedSql& file : store::embedded_sql()) {
+    if (file.path.starts_with(set)) texts.emplace_back(file.text);
+  }
+  return texts;
+}
+
+Result<void> guard(LocalContext& context, const LocalRegion& local, const LocalPostgres& server) {
+  const LocalApplication& app = context.config.application;
+  const std::string text = TRY(read_file(app.catalog, 16u << 20));
+  const catalog::Catalog catalog = TRY(catalog::parse_catalog(text, app.catalog.string()));
+  auto installer = TRY(pg::Connection::open(server.dsn(app.name, context.role("installer"))));
+  auto superuser = TRY(pg::Connection::open(server.superuser_dsn(app.name)));
+  store::InstallOptions options;
+  options.region = local.region.id;
+  options.master = local.region.master;
+  options.app_roles = {context.role("pool")};
+  options.node_roles = {context.role("node")};
+  options.superuser = &superuser;  // for the event triggers only
+  const store::InstallReport report = TRY(store::install_region(installer, catalog, options));
+  if (report.blocked()) {
+    return fail(Code::conflict, fmt::format("{}: some tables were locked by others; start again",
+                                            local.region.id.view()));
+  }
+  for (const store::Finding& finding : report.findings) {
+    context.progress.step(local.region.id.view(), fmt::format("to review: {} {}: {}", finding.kind,
+                                                              finding.object, finding.detail));
+  }
   return {};
 }
-Result<void> install_registry(LocalContext&, const LocalPostgres&) { return {}; }
-Result<void> open_region(LocalContext&, const LocalRegion&, const LocalPostgres&) { return {}; }
+
+Result<void> registry(LocalContext& context, const LocalPostgres& master) {
+  auto connection =
+      TRY(pg::Connection::open(master.dsn(kRegistryDatabase, context.role("installer"))));
+  store::MigrationOptions options;
+  options.set = "control";
+  options.schema = "domicile_registry";
+  TRY(store::migrate(connection, options));
+  TRY(connection.script(fmt::format("GRANT domicile_registry_reader TO {}",
+                                    pg::quote_identifier(context.role("node")))));
+  std::map<domain::JurisdictionId, std::vector<domain::LocationId>> jurisdictions;
+  for (const LocalRegion& local : context.config.regions) {
+    auto& locations = jurisdictions[local.region.jurisdiction];
+    locations.insert(locations.end(), local.region.locations.begin(), local.region.locations.end());
+  }
+  for (const auto& [id, locations] : jurisdictions) {
+    TRY(store::registry_put_jurisdiction(connection, id, locations));
+  }
+  for (const LocalRegion& local : context.config.regions) {
+    domain::Region region = local.region;
+    region.url = context.url(local);
+    TRY(store::registry_put_region(connection, region));
+  }
+  return {};
+}
+
+Result<std::vector<store::PlacedHere>> placements(LocalContext& context,
+                                                  const domain::RegionId& region,
+                                                  const LocalPostgres& master) {
+  auto connection =
+      TRY(pg::Connection::open(master.dsn(kRegistryDatabase, context.role("installer"))));
+  std::vector<store::PlacedHere> here;
+  store::RegistryFilter filter;
+  filter.region = region;
+  filter.limit = 1000;
+  for (;;) {
+    const auto page = TRY(store::registry_list(connection, filter));
+    for (const auto& each : page) {
+      const domain::Organization& organization = each.entry.organization;
+      if (organization.placement.state == domain::PlacementState::closed) continue;
+      here.push_back({organization.key, organization.placement.epoch,
+                      organization.placement.state != domain::PlacementState::active});
+    }
+    if (page.size() < filter.limit) return here;
+    filter.after_key = page.back().entry.organization.key.text();
+  }
+}
+
+}  // namespace
+
+Result<void> install_domicile(LocalContext& context, const LocalRegion& local,
+                              const LocalPostgres& server) {
+  const std::string inputs =
+      TRY(fingerprint_of({context.config.application.catalog}, embedded("region")));
+  return context.once(local, "guard", inputs, "installing the guard in the database",
+                      [&] { return guard(context, local, server); });
+}
+
+Result<void> install_registry(LocalContext& context, const LocalPostgres& master) {
+  std::vector<std::string> texts = embedded("control");
+  for (const LocalRegion& local : context.config.regions) {
+    texts.push_back(local.region.id.text() + " " + context.url(local));
+    for (const auto& location : local.region.locations) texts.push_back(location.text());
+  }
+  const std::string inputs = TRY(fingerprint_of({}, texts));
+  return context.once(context.config.master(), "registry", inputs,
+                      "writing the regions into the registry",
+                      [&] { return registry(context, master); });
+}
+
+Result<void> open_region(LocalContext& context, const LocalRegion& local,
+                         const LocalPostgres& server, const LocalPostgres& master) {
+  return context.once(local, "open", "1", "opening the region", [&]() -> Result<void> {
+    auto connection = TRY(
+        pg::Connection::open(server.dsn(context.config.application.name, context.role("node"))));
+    const SystemClock clock;
+    store::RegionStore region(connection, clock);
+    TRY(region.reconcile(TRY(placements(context, local.region.id, master))));
+    return {};
+  });
+}
+
 }  // namespace domicile::app

@@ -14,8 +14,10 @@ Result<void> install_domicile(LocalContext& context, const LocalRegion& region,
                               const LocalPostgres& server);
 // The registry in the master region, with all regions in it.
 Result<void> install_registry(LocalContext& context, const LocalPostgres& master);
-// Opens a region that has never been opened, once its node knows the registry.
+// Opens a region that has never been opened: its database agrees with the registry. A region that
+// closed itself since (after a restore, say) stays closed until an operator runs `domicile region
+// reconcile`.
 Result<void> open_region(LocalContext& context, const LocalRegion& region,
-                         const LocalPostgres& server);
+                         const LocalPostgres& server, const LocalPostgres& master);
 
 }  // namespace domicile::app

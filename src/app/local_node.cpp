@@ -2,57 +2,40 @@
 
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "app/local_databases.h"
 #include "base/file.h"
+#include "http/client.h"
 
 namespace domicile::app {
 namespace {
 
 using Path = std::filesystem::path;
+using std::chrono::milliseconds;
 
-// A connected socket on the loopback interface, or -1.
-int connect_to(std::uint16_t port) {
+bool accepts(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  const timeval patience{2, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if (fd < 0) return false;
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  const bool connected =
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::close(fd);
-  return -1;
+  return connected;
 }
 
-bool accepts(std::uint16_t port) {
-  const int fd = connect_to(port);
-  if (fd >= 0) ::close(fd);
-  return fd >= 0;
-}
-
-// The application's own health answer, over plain HTTP on the loopback interface.
-bool answers_well(std::uint16_t port, const std::string& path) {
-  const int fd = connect_to(port);
-  if (fd < 0) return false;
-  const std::string request =
-      fmt::format("GET {} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\n\r\n", path, port);
-  char head[16] = {};
-  std::size_t have = 0;
-  bool sent = ::send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
-              static_cast<ssize_t>(request.size());
-  while (sent && have < 12) {
-    const ssize_t n = ::recv(fd, head + have, 12 - have, 0);
-    if (n <= 0) break;
-    have += static_cast<std::size_t>(n);
-  }
-  ::close(fd);
-  return have == 12 && std::string_view(head, 7) == "HTTP/1." && head[9] == '2';
+// Whether GET answers 200; `ca` for https.
+bool answers_well(const std::string& url, const Path& ca = {}) {
+  http::Client client(
+      {.ca_file = ca, .connect_ms = milliseconds(500), .total_ms = milliseconds(3000)});
+  http::ClientRequest request;
+  request.url = url;
+  const auto answer = client.send(request);
+  return answer && answer->status == 200;
 }
 
 std::map<std::string, std::string> placeholders(LocalContext& context, const LocalRegion& region,
@@ -114,7 +97,6 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
 
 Service node_service(LocalContext& context, const LocalRegion& local) {
   const std::string id = local.region.id.text();
-  const std::uint16_t port = context.port(local, "door");
   Service service;
   service.name = id + "-node";
   service.region = id;
@@ -124,7 +106,10 @@ Service node_service(LocalContext& context, const LocalRegion& local) {
   service.program.account = context.node;
   service.program.folder = context.paths.node(id);
   service.program.log = context.paths.log(service.name);
-  service.ready = [port] { return accepts(port); };
+  // Ready means: it has a snapshot of the registry, a database and a ledger.
+  service.ready = [url = context.url(local) + "/readyz", ca = context.paths.ca_certificate()] {
+    return answers_well(url, ca);
+  };
   return service;
 }
 
@@ -140,7 +125,8 @@ Service application_service(LocalContext& context, const LocalRegion& local,
       application_program(context, local, app.command, server.dsn(app.name, context.role("pool")));
   service.program.log = context.paths.log(service.name);
   service.ready = [port = context.port(local, "application"), path = app.health_path] {
-    return path.empty() ? accepts(port) : answers_well(port, path);
+    return path.empty() ? accepts(port)
+                        : answers_well(fmt::format("http://127.0.0.1:{}{}", port, path));
   };
   return service;
 }

@@ -199,14 +199,9 @@ std::string LocalPostgres::dsn(const std::string& database, const std::string& r
 }
 
 std::string LocalPostgres::superuser_dsn(const std::string& database) const {
-  return app::superuser_dsn(paths_, region_, port_, database);
-}
-
-std::string superuser_dsn(const LocalPaths& paths, const std::string& region, std::uint16_t port,
-                          const std::string& database) {
   return fmt::format("host={} port={} dbname={} user=postgres passfile={}",
-                     quote_dsn_value(socket_folder_for(paths.region(region)).string()), port,
-                     database, quote_dsn_value(paths.secret(region, "postgres").string()));
+                     quote_dsn_value(socket_folder_.string()), port_, database,
+                     quote_dsn_value(paths_.secret(region_, "postgres").string()));
 }
 
 }  // namespace domicile::app

@@ -57,8 +57,5 @@ Result<std::filesystem::path> password_file(const LocalPaths& paths, const std::
 Result<Secret> password_of(const LocalPaths& paths, const std::string& region,
                            const std::string& role);
 std::string quote_dsn_value(std::string_view text);
-// Over the region's private socket; for whoever may read the superuser's password file.
-std::string superuser_dsn(const LocalPaths& paths, const std::string& region, std::uint16_t port,
-                          const std::string& database);
 
 }  // namespace domicile::app

@@ -23,6 +23,8 @@ constexpr milliseconds kFirstDelay(200);
 constexpr milliseconds kLongestDelay(10'000);
 constexpr seconds kQuiet(30);
 constexpr seconds kPatience(20);
+const std::string kBadInput =
+    "exited with 2";  // our programs' code for it: trying again does not help
 
 std::string describe_end(int status) {
   if (WIFEXITED(status)) return fmt::format("exited with {}", WEXITSTATUS(status));
@@ -106,7 +108,7 @@ Result<void> Supervisor::wait_ready(Running& running) {
     std::string how;
     if (reap(running, how)) {
       // What a killed predecessor left (shared memory, a socket) goes away by itself: try again.
-      if (attempts++ < 4) {
+      if (how != kBadInput && attempts++ < 4) {
         const auto again = steady_clock::now() + milliseconds(500 * attempts);
         while (steady_clock::now() < again && !signals_.stop_requested())
           signals_.wait(milliseconds(100));

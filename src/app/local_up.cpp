@@ -54,6 +54,7 @@ Result<LocalPostgres> raise_database(LocalContext& context, const LocalRegion& l
     TRY(server.create(context.signals));
   }
   TRY(server.configure());
+  TRY(write_operator_files(context, local, server));
   context.progress.step(id, fmt::format("starting PostgreSQL on port {}", server.port()));
   TRY(supervisor.start(server.service()));
   TRY(context.once(local, "databases", "1", "creating roles and databases",
@@ -65,8 +66,7 @@ Result<LocalPostgres> raise_database(LocalContext& context, const LocalRegion& l
   return server;
 }
 
-Result<void> raise(LocalContext& context, Supervisor& supervisor) {
-  const Path programs = TRY(find_postgresql());
+Result<void> raise(LocalContext& context, const Path& programs, Supervisor& supervisor) {
   TRY(prepare_folders(context));
   TRY(copy_files(context));
   // What a killed predecessor left holds ports: it goes first.
@@ -87,6 +87,7 @@ Result<void> raise(LocalContext& context, Supervisor& supervisor) {
   TRY(install_registry(context, servers.front()));
   for (std::size_t i = 0; i < servers.size(); ++i) {
     const LocalRegion& local = context.config.regions[i];
+    TRY(open_region(context, local, servers[i], servers.front()));
     TRY(write_node_files(context, local, servers[i]));
     context.progress.step(local.region.id.view(), fmt::format("starting the application on port {}",
                                                               context.port(local, "application")));
@@ -94,7 +95,6 @@ Result<void> raise(LocalContext& context, Supervisor& supervisor) {
     context.progress.step(local.region.id.view(),
                           fmt::format("starting the node at {}", context.url(local)));
     TRY(supervisor.start(node_service(context, local)));
-    TRY(open_region(context, local, servers[i]));
   }
   return {};
 }
@@ -112,6 +112,7 @@ Result<void> run_regions(const UpOptions& options, Signals& signals, Progress& p
   LocalContext context{std::move(config), paths,   std::move(state), {}, {}, {}, {},
                        signals,           progress};
   TRY(pick_accounts(context));
+  const Path programs = TRY(find_postgresql());
   TRY(check_free_space(paths.data));
   std::error_code failed;
   std::filesystem::create_directories(paths.data, failed);
@@ -124,7 +125,7 @@ Result<void> run_regions(const UpOptions& options, Signals& signals, Progress& p
   TRY(progress.log_to(paths.log("up")));
 
   Supervisor supervisor(signals, paths, progress);
-  TRY(raise(context, supervisor));
+  TRY(raise(context, programs, supervisor));
   started(context);
   supervisor.watch();
   supervisor.stop_all();
