@@ -109,6 +109,7 @@ class Loader {
         reader_.required_text("registry.source", "write \"postgresql\" or \"peer\"");
     config_.peer_token_file =
         path("peers.token_file", "a file (mode 0600) with the token nodes share");
+    config_.pepper_file = optional_path("peers.pepper_file");
     config_.peer_ca_file = optional_path("peers.ca_file");
     if (source == "peer") {
       config_.registry_source = RegistrySource::peer;

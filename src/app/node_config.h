@@ -2,24 +2,35 @@
 // file is reported at once with its line and the remedy; unknown keys are errors. Secrets are named
 // by file (mode 0600), never written in it. Paths are relative to the file's folder.
 //
-//   [node]      region = "ca-central-1", state_directory = "state"   # snapshot, LSN mark: survives
-//   restarts [http]      listen = "127.0.0.1:8443", certificate = "door.pem", key = "door.key"   #
-//   both absent: plain HTTP
-//               worker_threads = 4, loops = 2
-//   [database]  dsn_file = "node.dsn"              # the regional store, as a member of
-//   domicile_node
-//               connections = 4
-//   [registry]  source = "postgresql" | "peer"
-//               dsn_file = "registry.dsn"          # postgresql: the master region
-//               url = "https://..."                # peer: the master region's door
-//   [peers]     token_file = "peer.token"          # nodes prove themselves to each other with it
-//               ca_file = "ca.pem"                 # whom to trust as the other regions' doors;
-//               absent: the system's
-//   [issuer]    url = "https://ca.example.com", key_file = "issuer.key"   # 32 bytes hex: encrypts
-//   signing keys at rest
-//               roles = "roles.toml"  (optional)
-//   [gateway]   routes = "routes.toml", upstream = "127.0.0.1:9000"
-//   [audit]     directory = "audit"
+//   [node]
+//     region = "ca-central-1"
+//     state_directory = "state"         # snapshot and marks: survives restarts
+//   [http]
+//     listen = "127.0.0.1:8443"
+//     certificate = "door.pem"          # both absent: plain HTTP, on loopback only
+//     key = "door.key"
+//     loops = 2                         # event loops, one thread each
+//     worker_threads = 4
+//   [database]
+//     dsn_file = "node.dsn"             # the regional store, as a member of domicile_node
+//     connections = 4
+//   [registry]
+//     source = "postgresql"             # the master region; elsewhere "peer"
+//     dsn_file = "registry.dsn"         # postgresql
+//     url = "https://ca.example.com"    # peer: the master region's door
+//   [peers]
+//     token_file = "peer.token"         # nodes prove themselves to each other with it
+//     ca_file = "ca.pem"                # authorities for the other regions' doors; absent: the system's
+//     pepper_file = "pepper"            # for verified domains, the same everywhere; optional
+//   [issuer]
+//     url = "https://ca.example.com"    # what tokens name as their issuer: this region's door
+//     key_file = "issuer.key"           # 32 bytes in hex: seals the signing keys at rest
+//     roles = "roles.toml"              # optional
+//   [gateway]
+//     routes = "routes.toml"
+//     upstream = "127.0.0.1:9000"       # the application
+//   [audit]
+//     directory = "audit"
 #pragma once
 
 #include <cstdint>
@@ -58,6 +69,7 @@ struct NodeConfig {
   Path registry_dsn_file;
   std::string registry_url;
   Path peer_token_file;
+  Path pepper_file;   // empty: nobody signs in by e-mail domain
   Path peer_ca_file;  // empty: the system's authorities
 
   std::string issuer_url;

@@ -1,0 +1,306 @@
+#include "app/node.h"
+
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include "app/node_handlers.h"
+#include "app/roles_file.h"
+#include "audit/ledger.h"
+#include "base/encoding.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "crypto/hmac.h"
+#include "gateway/http_gateway.h"
+#include "issuer/issuer.h"
+#include "issuer/peer_keys.h"
+#include "registry/feed_handler.h"
+#include "registry/follower.h"
+#include "registry/home_keeper.h"
+#include "registry/pg_home_store.h"
+#include "registry/postgresql_store.h"
+#include "registry/region_watch.h"
+#include "store/directory_pg.h"
+#include "store/registry_domain_hash.h"
+
+namespace domicile::app {
+namespace {
+
+// What the files hold, read before anything starts.
+struct Secrets {
+  Secret database_dsn;
+  Secret registry_dsn;  // master region only
+  Secret peer_token;
+  Secret pepper;      // may be empty
+  Secret issuer_key;  // 32 bytes
+};
+
+Result<Secrets> read_secrets(const NodeConfig& config) {
+  Secrets secrets;
+  secrets.database_dsn = TRY(read_secret_file(config.database_dsn_file));
+  if (config.registry_source == RegistrySource::postgresql) {
+    secrets.registry_dsn = TRY(read_secret_file(config.registry_dsn_file));
+  }
+  secrets.peer_token = TRY(read_secret_file(config.peer_token_file));
+  if (secrets.peer_token.reveal().size() < 32) {
+    return fail(Code::invalid, fmt::format("{}: a peer token has at least 32 characters",
+                                           config.peer_token_file.string()));
+  }
+  if (!config.pepper_file.empty()) secrets.pepper = TRY(read_secret_file(config.pepper_file));
+  const Secret key = TRY(read_secret_file(config.issuer_key_file));
+  auto bytes = from_hex(key.reveal());
+  if (!bytes || bytes->size() != 32) {
+    return fail(Code::invalid,
+                fmt::format("{}: must hold 32 bytes as 64 lower-case hex digits; make one with: "
+                            "openssl rand -hex 32",
+                            config.issuer_key_file.string()));
+  }
+  secrets.issuer_key = Secret(std::move(*bytes));
+  return secrets;
+}
+
+Result<std::shared_ptr<const policy::RoutePolicy>> load_routes(const NodeConfig& config) {
+  const std::string text = TRY(read_file(config.routes_file, 4u << 20));
+  auto policy = TRY(policy::RoutePolicy::parse(text, config.routes_file.string()));
+  for (const std::string& name : policy->upstreams()) {
+    if (name == "app") continue;
+    return fail(Code::invalid,
+                fmt::format("{}: upstream '{}' is not configured; this node has one, \"app\"",
+                            config.routes_file.string(), name));
+  }
+  return policy;
+}
+
+std::function<Result<token::ContextSigner>()> signer_maker(const store::ContextKey& key) {
+  return [key] {
+    return token::ContextSigner::create({.kid = key.kid, .key = key.key}, key.database_id);
+  };
+}
+
+issuer::DomainHasher domain_hasher(const Secret& pepper) {
+  if (pepper.empty()) return {};
+  return [pepper](std::string_view domain) -> std::optional<domain::DomainHash> {
+    const auto hash = store::registry_domain_hash(pepper, domain);
+    return hash ? std::optional(*hash) : std::nullopt;
+  };
+}
+
+}  // namespace
+
+// In the order of construction; destroyed in reverse, so that nobody outlives what it stands on.
+struct Node::Parts {
+  NodeConfig config;
+  const Clock& clock;
+  std::unique_ptr<audit::Ledger> ledger;
+  std::unique_ptr<registry::RegionWatch> watch;
+  std::unique_ptr<registry::PgHomeStore> home_store;
+  std::unique_ptr<store::PgDirectory> directory;
+  std::unique_ptr<registry::RegistryStore> registry_store;  // master region only
+  std::unique_ptr<registry::RegistrySource> source;
+  std::unique_ptr<registry::Follower> follower;
+  std::unique_ptr<registry::HomeKeeper> keeper;
+  std::unique_ptr<issuer::Issuer> issuer;
+  std::unique_ptr<gateway::HttpGateway> door;
+  std::unique_ptr<issuer::PeerKeys> peer_keys;
+
+  Parts(NodeConfig c, const Clock& k) : config(std::move(c)), clock(k) {}
+
+  Result<void> open_ledger() {
+    ledger = TRY(audit::Ledger::open(
+        {.directory = config.audit_directory, .region = config.region, .clock = &clock}));
+    return {};
+  }
+
+  Result<void> open_database(const Secrets& secrets) {
+    watch = TRY(registry::RegionWatch::create(
+        {.dsn = secrets.database_dsn, .region = config.region, .directory = config.state_directory},
+        clock));
+    home_store = std::make_unique<registry::PgHomeStore>(
+        registry::PgHomeStore::Options{.dsn = secrets.database_dsn}, clock);
+    directory = std::make_unique<store::PgDirectory>(
+        store::PgDirectory::Options{.dsn = std::string(secrets.database_dsn.reveal()),
+                                    .connections = config.database_connections});
+    return {};
+  }
+
+  void open_registry(const Secrets& secrets) {
+    if (config.registry_source == RegistrySource::postgresql) {
+      registry_store = std::make_unique<registry::PostgresqlStore>(
+          registry::PostgresqlStore::Options{.dsn = secrets.registry_dsn, .connections = 4});
+      source = std::make_unique<registry::StoreSource>(*registry_store);
+    } else {
+      source = std::make_unique<registry::PeerSource>(
+          registry::PeerSource::Options{.url = config.registry_url,
+                                        .peer_token = secrets.peer_token,
+                                        .ca_file = config.peer_ca_file});
+    }
+    follower = std::make_unique<registry::Follower>(
+        *source, clock, registry::Follower::Options{.directory = config.state_directory});
+    keeper = std::make_unique<registry::HomeKeeper>(
+        registry::HomeKeeperOptions{.region = config.region}, *home_store, *ledger, clock);
+  }
+
+  Result<void> make_issuer(const Secrets& secrets) {
+    const std::string_view shared =
+        secrets.pepper.empty() ? secrets.peer_token.reveal() : secrets.pepper.reveal();
+    crypto::HmacSha256 derive{Secret(std::string(shared))};
+    issuer = TRY(issuer::Issuer::create(
+        {.region = config.region,
+         .url = config.issuer_url,
+         .locator_key = Secret(std::string(crypto::view(derive.mac("domicile locator"))))},
+        {.directory = *directory,
+         .events = *ledger,
+         .clock = clock,
+         .snapshot = [this] { return follower->current(); },
+         .hash_domain = domain_hasher(secrets.pepper)},
+        TRY(load_roles_file(config.roles_file)),
+        TRY(crypto::SealingKey::create(secrets.issuer_key))));
+    return {};
+  }
+
+  gateway::HttpGatewayOptions door_options() const {
+    gateway::HttpGatewayOptions options;
+    options.listener.address = config.listen.host == "localhost" ? "127.0.0.1" : config.listen.host;
+    options.listener.port = config.listen.port;
+    options.listener.loops = config.loops;
+    options.listener.tls = !config.certificate.empty();
+    options.listener.tls_files = {config.certificate.string(), config.key.string()};
+    options.region = config.region;
+    options.upstreams = {
+        {"app", fmt::format("http://{}:{}", config.upstream.host, config.upstream.port)}};
+    options.workers = config.worker_threads;
+    return options;
+  }
+
+  std::vector<std::pair<std::string, http::Handler>> handlers(const Secrets& secrets) {
+    const http::Handler issuing = [this](const http::Request& request) {
+      return issuer->handle(request);
+    };
+    std::vector<std::pair<std::string, http::Handler>> out = {
+        {"/.well-known/", issuing},
+        {"/oauth2/", issuing},
+        {"/v1/discovery", issuing},
+        {"/v1/organizations/", organization_handler(*follower, *keeper, secrets.peer_token)},
+    };
+    if (registry_store != nullptr) {
+      out.emplace_back(
+          "/v1/registry/changes",
+          registry::feed_handler(
+              *registry_store,
+              {.peer_token = secrets.peer_token,
+               .wait_past = [this](std::uint64_t revision, std::chrono::milliseconds at_most) {
+                 return follower->wait_past(revision, at_most);
+               }}));
+    }
+    return out;
+  }
+
+  Result<void> make_door(const Secrets& secrets) {
+    door = TRY(gateway::HttpGateway::create(
+        door_options(), {.clock = clock,
+                         .events = *ledger,
+                         .policy = TRY(load_routes(config)),
+                         .snapshot = follower->current(),
+                         .make_verifier = [] { return token::TokenVerifier({}, {}); },
+                         .make_signer = signer_maker(watch->first_key()),
+                         .handlers = handlers(secrets),
+                         .readiness = {{"database", [this] { return watch->healthy(); }},
+                                       {"organizations", [this] { return keeper->settled(); }},
+                                       {"issuer",
+                                        [this]() -> Result<void> {
+                                          if (issuer->ready()) return {};
+                                          return fail(Code::unavailable, "no signing keys yet");
+                                        }}},
+                         .on_unknown_key =
+                             [this](std::string_view name) {
+                               if (peer_keys != nullptr) peer_keys->unknown_key(name);
+                             }}));
+    return {};
+  }
+
+  void connect() {
+    issuer->on_keys([this](std::shared_ptr<const token::KeySet> keys) {
+      door->trust_issuer({config.issuer_url, config.region, std::move(keys)});
+    });
+    peer_keys = std::make_unique<issuer::PeerKeys>(
+        issuer::PeerKeysOptions{.region = config.region,
+                                .client = {.ca_file = config.peer_ca_file}},
+        clock, [this] { return follower->current(); },
+        [this](const std::string& name, const token::TrustedIssuer* keys) {
+          if (keys != nullptr)
+            door->trust_issuer(*keys);
+          else
+            door->distrust_issuer(name);
+        });
+    follower->subscribe([this](const registry::Follower::Snapshot& snapshot) {
+      door->update_snapshot(snapshot);
+      keeper->update(snapshot);
+      peer_keys->snapshot_changed();
+    });
+  }
+};
+
+Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Node::~Node() { stop(std::chrono::milliseconds(0)); }
+
+Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock& clock) {
+  const Secrets secrets = TRY(read_secrets(config));
+  TRY(load_routes(config));  // before anything is opened: a bad route file changes nothing
+  TRY(load_roles_file(config.roles_file));
+  std::error_code error;
+  std::filesystem::create_directories(config.state_directory, error);
+  if (error) {
+    return fail(Code::unavailable, fmt::format("cannot make the folder {}: {}",
+                                               config.state_directory.string(), error.message()));
+  }
+  auto parts = std::make_unique<Parts>(config, clock);
+  TRY(parts->open_ledger());
+  TRY(parts->open_database(secrets));
+  parts->open_registry(secrets);
+  TRY(parts->make_issuer(secrets));
+  TRY(parts->make_door(secrets));
+  return std::unique_ptr<Node>(new Node(std::move(parts)));
+}
+
+Result<void> Node::start() {
+  TRY(parts_->door->start());
+  parts_->connect();
+  parts_->issuer->start();
+  parts_->watch->start([this](const store::ContextKey& key) {
+    const auto updated = parts_->door->update_signer(signer_maker(key));
+    if (!updated) log_error("node", updated.error().message);
+  });
+  parts_->follower->start();
+  return {};
+}
+
+std::uint16_t Node::port() const { return parts_->door->port(); }
+
+void Node::reload() {
+  if (!parts_->config.certificate.empty()) {
+    const auto certificate = parts_->door->reload_certificate();
+    if (!certificate) log_error("reload", certificate.error().message);
+  }
+  auto routes = load_routes(parts_->config);
+  const auto done = routes ? parts_->door->update_policy(std::move(*routes))
+                           : Result<void>(std::unexpected(std::move(routes).error()));
+  if (!done)
+    log_error("reload", done.error().message);
+  else
+    log_info("reload", "certificate and routes are read again");
+}
+
+void Node::stop(std::chrono::milliseconds deadline) {
+  if (parts_ == nullptr) return;
+  if (parts_->door != nullptr && deadline.count() > 0) parts_->door->drain(deadline);
+  // Whoever calls the door ends before the door does.
+  if (parts_->follower != nullptr) parts_->follower->stop();
+  parts_->peer_keys.reset();
+  if (parts_->issuer != nullptr) parts_->issuer->stop();
+  parts_->watch.reset();
+  if (parts_->door != nullptr) parts_->door->stop();
+  parts_->keeper.reset();
+  parts_.reset();
+}
+
+}  // namespace domicile::app
