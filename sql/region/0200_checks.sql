@@ -4,12 +4,12 @@
 -- either, so that an empty answer is never a blind one.
 DO $do$
 DECLARE
-  found pg_catalog.pg_roles;
+  existing pg_catalog.pg_roles;
 BEGIN
-  SELECT * INTO found FROM pg_catalog.pg_roles WHERE rolname = 'domicile_checker';
+  SELECT * INTO existing FROM pg_catalog.pg_roles WHERE rolname = 'domicile_checker';
   IF NOT FOUND THEN
     CREATE ROLE domicile_checker NOLOGIN;
-  ELSIF found.rolsuper OR found.rolbypassrls OR found.rolreplication OR found.rolcreaterole OR found.rolcanlogin THEN
+  ELSIF existing.rolsuper OR existing.rolbypassrls OR existing.rolreplication OR existing.rolcreaterole OR existing.rolcanlogin THEN
     RAISE EXCEPTION 'domicile: role domicile_checker exists with attributes that it must not have'
       USING HINT = 'ALTER ROLE domicile_checker NOLOGIN NOSUPERUSER NOBYPASSRLS NOREPLICATION NOCREATEROLE, or rename it';
   END IF;
