@@ -1,0 +1,147 @@
+// domicile region list | show, and domicile registry init
+#include "app/cmd_region_registry.h"
+
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/registry_verb.h"
+#include "base/file.h"
+#include "registry/install.h"
+
+namespace domicile::app {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  RegistryOptions registry;
+  std::string region;
+  std::string file;
+  std::vector<std::string> readers;
+  std::vector<std::string> writers;
+};
+
+json json_of(const domain::Region& region, const std::vector<store::RegionCount>& counts) {
+  json locations = json::array();
+  for (const auto& location : region.locations) locations.push_back(location.text());
+  json organizations = json::object();
+  for (const auto& count : counts) {
+    if (count.region == region.id)
+      organizations[std::string(to_string(count.state))] = count.organizations;
+  }
+  return {{"id", region.id.text()},
+          {"jurisdiction", region.jurisdiction.text()},
+          {"locations", std::move(locations)},
+          {"url", region.url},
+          {"master", region.master},
+          {"organizations", std::move(organizations)}};
+}
+
+std::string text_of(const domain::Region& region, const std::vector<store::RegionCount>& counts) {
+  std::int64_t active = 0;
+  for (const auto& count : counts) {
+    if (count.region == region.id && count.state == domain::PlacementState::active)
+      active += count.organizations;
+  }
+  return fmt::format("{:<18} {:<6} {:<40} {} active{}", region.id.view(),
+                     region.jurisdiction.view(), region.url, active,
+                     region.master ? "  master" : "");
+}
+
+Result<int> list(const Cli& cli, const Options& options) {
+  const auto store = TRY(open_registry(options.registry));
+  const auto regions = TRY(store->regions());
+  const auto counts = TRY(store->counts());
+  json all = json::array();
+  for (const auto& region : regions) {
+    if (cli.json) {
+      all.push_back(json_of(region, counts));
+    } else {
+      print(text_of(region, counts));
+    }
+  }
+  if (cli.json) print(json{{"regions", std::move(all)}}.dump(2));
+  return 0;
+}
+
+Result<int> show(const Cli& cli, const Options& options) {
+  const auto id = TRY(domain::parse_region_id(options.region));
+  const auto store = TRY(open_registry(options.registry));
+  const auto regions = TRY(store->regions());
+  const auto region = std::ranges::find(regions, id, &domain::Region::id);
+  if (region == regions.end()) {
+    return fail(Code::not_found,
+                fmt::format("there is no region {}; see: domicile region list", id.view()),
+                "unknown_region");
+  }
+  const auto counts = TRY(store->counts());
+  if (cli.json) {
+    print(json_of(*region, counts).dump(2));
+    return 0;
+  }
+  print(text_of(*region, counts));
+  std::string locations;
+  for (const auto& location : region->locations)
+    locations += fmt::format("{}{}", locations.empty() ? "" : ", ", location.view());
+  print(fmt::format("locations: {}", locations));
+  for (const auto& count : counts) {
+    if (count.region == id)
+      print(fmt::format("{}: {}", to_string(count.state), count.organizations));
+  }
+  return 0;
+}
+
+Result<int> init(const Cli& cli, const Options& options) {
+  const std::string text = TRY(read_file(options.file, 1u << 20));
+  registry::InstallOptions install{.file = TRY(registry::parse_registry_file(text, options.file)),
+                                   .readers = options.readers,
+                                   .writers = options.writers,
+                                   .dry_run = options.registry.dry_run};
+  const Secret dsn = TRY(registry_dsn(options.registry));
+  auto connection = TRY(pg::Connection::open(std::string(dsn.reveal())));
+  const auto report = TRY(registry::install_registry(connection, install));
+  if (cli.json) {
+    print(json{{"dry_run", options.registry.dry_run}, {"done", report.done}}.dump(2));
+    return 0;
+  }
+  for (const auto& line : report.done)
+    print(fmt::format("{}{}", options.registry.dry_run ? "would: " : "", line));
+  if (report.done.empty()) print("nothing to do: the registry is as the file says");
+  return 0;
+}
+
+}  // namespace
+
+void add_region_registry(CLI::App& region_noun, Cli& cli) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* lists = region_noun.add_subcommand("list", "All regions, as the registry knows them");
+  add_registry_options(*lists, options->registry);
+  lists->callback(cli.run([&cli, options] { return list(cli, *options); }));
+
+  CLI::App* shows =
+      region_noun.add_subcommand("show", "One region: jurisdiction, locations, organizations");
+  shows->add_option("region", options->region, "Its id")->required();
+  add_registry_options(*shows, options->registry);
+  shows->callback(cli.run([&cli, options] { return show(cli, *options); }));
+}
+
+void add_registry(CLI::App& root, Cli& cli) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* noun =
+      root.add_subcommand("registry", "The registry of organizations, in the master region");
+  noun->require_subcommand(1);
+  CLI::App* inits = noun->add_subcommand(
+      "init", "Set the registry up, or bring its jurisdictions and regions up to date");
+  inits->add_option("--file", options->file, "Jurisdictions and regions (TOML)")->required();
+  inits->add_option("--reader", options->readers,
+                    "Database role that may read: the master region's node");
+  inits->add_option("--writer", options->writers, "Database role that may change it: operators");
+  inits->add_flag("--dry-run", options->registry.dry_run, "Say what would be done, change nothing");
+  add_registry_options(*inits, options->registry);
+  inits->callback(cli.run([&cli, options] { return init(cli, *options); }));
+}
+
+}  // namespace domicile::app
