@@ -1,6 +1,7 @@
 #include "app/catalog_report.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 
 #include <fmt/format.h>
@@ -15,6 +16,8 @@ using catalog::Severity;
 using catalog::Table;
 using catalog::TableClass;
 using nlohmann::json;
+
+constexpr std::size_t kShownPerKind = 6;
 
 constexpr TableClass kClasses[] = {TableClass::organization, TableClass::mixed,
                                    TableClass::person,       TableClass::reference,
@@ -193,13 +196,20 @@ json scan_json(const catalog::Proposal& proposal, const catalog::Schema& schema,
   return out;
 }
 
-std::string findings_text(const std::vector<Finding>& findings) {
+std::string findings_text(const std::vector<Finding>& findings, std::size_t per_kind) {
   std::string out;
+  std::map<std::pair<Severity, std::string>, std::size_t> counts;
   for (const Finding& finding : findings) {
+    if (++counts[{finding.severity, finding.kind}] > per_kind) continue;
     out += fmt::format("  {:<8} {}: {}", to_string(finding.severity), name_of(finding.table),
                        clean(finding.message));
     if (!finding.remedy.empty()) out += "; " + clean(finding.remedy);
     out += fmt::format(" [{}]\n", finding.kind);
+  }
+  for (const auto& [kind, count] : counts) {
+    if (count > per_kind)
+      out += fmt::format("  ... and {} more [{}]: see --output json, or --all\n", count - per_kind,
+                         kind.second);
   }
   return out;
 }
@@ -223,18 +233,25 @@ std::string scan_text(const ScanReport& report) {
   }
   out += counts_text(catalog) + questions_text(catalog);
   std::vector<Finding> loud;
+  std::vector<Finding> notes;
   std::map<std::string, std::size_t> quiet;
   for (const Finding& finding : report.proposal.findings) {
-    if (finding.severity == Severity::note)
+    if (finding.severity == Severity::note) {
       ++quiet[finding.kind];
-    else
+      notes.push_back(finding);
+    } else {
       loud.push_back(finding);
+    }
   }
-  if (!loud.empty()) out += fmt::format("\nFindings: {}\n{}", loud.size(), findings_text(loud));
-  if (!quiet.empty()) {
-    out += "\nNotes (in full with --output json, or --notes):";
+  if (!loud.empty())
+    out += fmt::format("\nFindings: {}\n{}", loud.size(),
+                       findings_text(loud, report.all ? SIZE_MAX : kShownPerKind));
+  if (!quiet.empty() && !report.all) {
+    out += "\nNotes (--all prints them):";
     for (const auto& [kind, count] : quiet) out += fmt::format(" {} {}", count, kind);
     out += "\n";
+  } else if (!quiet.empty()) {
+    out += "\nNotes:\n" + findings_text(notes, SIZE_MAX);
   }
   if (report.merged) out += changes_text(report.proposal);
   if (!report.sampled)

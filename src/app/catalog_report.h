@@ -24,9 +24,11 @@ struct ScanReport {
   const store::FactsRead& facts;
   bool merged = false;  // into a file that was there
   bool sampled = true;
+  bool all = false;  // every finding of every kind, and the notes
 };
 std::string scan_text(const ScanReport& report);
-std::string findings_text(const std::vector<catalog::Finding>& findings);
+// At most so many of each kind, then how many more there are.
+std::string findings_text(const std::vector<catalog::Finding>& findings, std::size_t per_kind);
 // One line a table: name, class, how it is reached, mode, who decided. `schema` may be null.
 std::string tables_text(const std::vector<const catalog::Table*>& tables);
 std::string table_text(const catalog::Table& table);  // everything about one

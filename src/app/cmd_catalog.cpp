@@ -1,7 +1,9 @@
-// domicile catalog scan | check | show
+// domicile catalog scan | check | accept | show
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -28,11 +30,13 @@ struct CatalogOptions {
   std::string root;
   std::string key_column;
   bool dry_run = false;
-  bool notes = false;
+  bool all = false;
   bool strict = false;
   std::string table;
   std::string table_class;
   bool questions = false;
+  std::vector<std::string> accepted;
+  std::string confidence;
 };
 
 // --dsn, --dsn-file or DOMICILE_DSN, in this order. A password belongs in the file or the
@@ -133,13 +137,6 @@ Result<int> scan(const CatalogOptions& options, const Cli& cli) {
   }
   std::string report = scan_text({scanned.proposal, scanned.schema, scanned.facts,
                                   before.has_value(), options.sample_rows > 0});
-  if (options.notes) {
-    std::vector<catalog::Finding> notes;
-    for (const auto& finding : scanned.proposal.findings) {
-      if (finding.severity == catalog::Severity::note) notes.push_back(finding);
-    }
-    report += findings_text(notes);
-  }
   fmt::print("{}\n", report);
   if (options.dry_run)
     fmt::print("Dry run: {} was not written.\n", options.file);
@@ -177,11 +174,64 @@ Result<int> check(const CatalogOptions& options, const Cli& cli) {
     print(out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return ok ? 0 : 1;
   }
-  if (!found.empty()) fmt::print("{}\n", findings_text(found));
+  if (!found.empty()) fmt::print("{}\n", findings_text(found, SIZE_MAX));
   fmt::print("{}: {} tables in database {}, {} in {}: {} errors, {} warnings\n",
              ok ? "ok" : "failed", schema.classifiable().size(), schema.database,
              file.catalog.tables.size(), options.file, errors, warnings);
   return ok ? 0 : 1;
+}
+
+// Makes proposals a person's decision: the lines `proposed` go, no scan changes these sections any more.
+Result<int> accept(const CatalogOptions& options, const Cli& cli) {
+  const CatalogFile file = TRY(load(options.file));
+  std::set<catalog::QualifiedName> chosen;
+  for (const std::string& text : options.accepted) {
+    auto name = catalog::parse_qualified_name(text);
+    if (!name) return std::unexpected(Error(name.error()).within(text));
+    const catalog::Table* table = file.catalog.find(*name);
+    if (table == nullptr)
+      return fail(Code::invalid, fmt::format("{} has no table {}", options.file, text));
+    if (table->open_question() && table->of_organization() && table->key.empty() &&
+        table->path.empty()) {
+      return fail(
+          Code::invalid,
+          fmt::format("{} needs a key or a path before it can be accepted; edit its section in {}",
+                      text, options.file));
+    }
+    chosen.insert(*name);
+  }
+  if (chosen.empty() == options.confidence.empty()) {
+    return fail(
+        Code::invalid,
+        "name the tables to accept, or --confidence certain (or likely: certain and likely)");
+  }
+  catalog::Catalog after = file.catalog;
+  nlohmann::json names = nlohmann::json::array();
+  for (catalog::Table& table : after.tables) {
+    const bool sure =
+        table.proposed && !table.open_question() &&
+        (*table.proposed == catalog::Confidence::certain || options.confidence == "likely");
+    if (!table.proposed || !(options.confidence.empty() ? chosen.contains(table.name) : sure))
+      continue;
+    table.proposed.reset();
+    names.push_back(to_string(table.name));
+  }
+  if (const auto problems = validate(after); !problems.empty()) {
+    return fail(Code::invalid, catalog::to_string(problems, options.file));
+  }
+  const std::string text = TRY(catalog::merge_into(file.text, file.catalog, after));
+  if (!options.dry_run && text != file.text) TRY(write_file_atomic(options.file, text));
+  if (cli.json) {
+    print(nlohmann::json{{"file", options.file},
+                         {"accepted", names},
+                         {"written", !options.dry_run && text != file.text}}
+              .dump(2));
+  } else {
+    for (const auto& name : names) fmt::print("{}\n", name.get<std::string>());
+    fmt::print("{} of {} tables accepted{}\n", names.size(), after.tables.size(),
+               options.dry_run ? " (dry run: nothing was written)" : "");
+  }
+  return 0;
 }
 
 Result<int> show(const CatalogOptions& options, const Cli& cli) {
@@ -245,7 +295,8 @@ void add_catalog(CLI::App& root, Cli& cli) {
   scanning->add_option("--root", options->root, "The table of the organizations, schema.table");
   scanning->add_option("--key-column", options->key_column,
                        "The key column, when no table lists the organizations");
-  scanning->add_flag("--notes", options->notes, "Print notes as well as errors and warnings");
+  scanning->add_flag("--all", options->all,
+                     "Print every finding and note, not the first of each kind");
   scanning->add_flag("--dry-run", options->dry_run, "Write nothing");
   scanning->callback(cli.run([options, &cli] { return scan(*options, cli); }));
 
@@ -255,6 +306,14 @@ void add_catalog(CLI::App& root, Cli& cli) {
   file(checking);
   checking->add_flag("--strict", options->strict, "Fail on warnings too");
   checking->callback(cli.run([options, &cli] { return check(*options, cli); }));
+
+  auto* accepting = noun->add_subcommand("accept", "Make proposals your decision");
+  file(accepting);
+  accepting->add_option("table", options->accepted, "schema.table, one or more");
+  accepting->add_option("--confidence", options->confidence, "All that are so sure, or surer")
+      ->check(CLI::IsMember({"certain", "likely"}));
+  accepting->add_flag("--dry-run", options->dry_run, "Write nothing");
+  accepting->callback(cli.run([options, &cli] { return accept(*options, cli); }));
 
   auto* showing = noun->add_subcommand("show", "Print the catalog, or one table of it");
   file(showing);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "catalog/findings.h"
 #include "catalog/naming.h"
 
 namespace domicile::catalog {
@@ -164,8 +165,7 @@ class Comparison {
     });
     if (!indexed && !shape_->is_view()) {
       say(Severity::warning, "key_without_index", fmt::format("no index begins with {}", name),
-          fmt::format("CREATE INDEX CONCURRENTLY ON {}.{} ({})", shape_->name.schema,
-                      shape_->name.name, name));
+          index_statement(*shape_, name));
     }
   }
 

@@ -10,6 +10,8 @@
 namespace domicile::catalog {
 namespace {
 
+std::string sql_name(std::string_view name);
+
 class Findings {
  public:
   Findings(const Schema& schema, const Graph& graph, const Root& root,
@@ -117,7 +119,7 @@ class Findings {
       say(Severity::warning, "key_without_index",
           fmt::format("no index begins with {}: row security and moves would read the whole table",
                       v.way->key),
-          fmt::format("CREATE INDEX CONCURRENTLY ON {} (...)", to_string(table_->name)));
+          index_statement(*table_, v.way->key));
     }
     for (const Index& index : table_->indexes) {
       if (!index.unique || index.primary || at_ == root_.table) continue;
@@ -234,7 +236,8 @@ class Findings {
       table_ = &view;
       say(Severity::note, "view_as_owner",
           fmt::format("the view reads {} with its owner's rights", fmt::join(seen, ", ")),
-          fmt::format("ALTER VIEW {} SET (security_invoker = true)", to_string(view.name)));
+          fmt::format("ALTER VIEW {}.{} SET (security_invoker = true)", sql_name(view.name.schema),
+                      sql_name(view.name.name)));
     }
   }
 
@@ -248,7 +251,26 @@ class Findings {
   std::vector<Finding> found_;
 };
 
+std::string sql_name(std::string_view name) {
+  const bool plain = std::ranges::all_of(
+      name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+  if (plain && !name.empty() && (name[0] < '0' || name[0] > '9')) return std::string(name);
+  std::string out = "\"";
+  for (char c : name) {
+    if (c == '"') out.push_back('"');
+    out.push_back(c);
+  }
+  return out + '"';
+}
+
 }  // namespace
+
+std::string index_statement(const TableShape& table, const std::string& column) {
+  // PostgreSQL builds no index of a partitioned table concurrently.
+  const std::string_view way = table.relation == Relation::partitioned ? "" : "CONCURRENTLY ";
+  return fmt::format("CREATE INDEX {}ON {}.{} ({})", way, sql_name(table.name.schema),
+                     sql_name(table.name.name), sql_name(column));
+}
 
 std::vector<Finding> findings_of(const Schema& schema, const Graph& graph, const Root& root,
                                  const std::vector<Verdict>& verdicts, const FactsByTable& facts) {

@@ -10,4 +10,7 @@ namespace domicile::catalog {
 std::vector<Finding> findings_of(const Schema& schema, const Graph& graph, const Root& root,
                                  const std::vector<Verdict>& verdicts, const FactsByTable& facts);
 
+// The statement that adds the missing index.
+std::string index_statement(const TableShape& table, const std::string& column);
+
 }  // namespace domicile::catalog

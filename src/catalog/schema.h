@@ -85,7 +85,6 @@ struct Schema {
 struct Facts {
   std::string way;                // the way that was followed, as text: the facts speak of no other
   std::int64_t sampled_rows = 0;  // how many were looked at; 0: the table was empty
-  bool whole_table = false;       // the sample was all of it
   std::int64_t null_keys = 0;     // rows whose key (or a step of the path) is NULL
   std::int64_t orphans = 0;       // rows whose key or step points to nothing
   std::int64_t organizations = 0;  // distinct organizations in the sample

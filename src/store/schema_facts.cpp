@@ -156,7 +156,6 @@ class Asking {
     const auto rows = TRY(connection_.query(ways_query(schema_, probe, options_.sample_rows)));
     facts.way = to_string(probe.ways[0]);
     facts.sampled_rows = rows.integer(0, 0);
-    facts.whole_table = facts.sampled_rows < options_.sample_rows;
     facts.null_keys = rows.integer(0, 1);
     facts.orphans = rows.integer(0, 2);
     facts.organizations = rows.integer(0, 3);

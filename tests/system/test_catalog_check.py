@@ -104,3 +104,22 @@ def test_show_answers_for_one_table_one_class_or_all(database):
     assert domicile_json("catalog", "show", "--file", file, "courses")["class"] == "organization"
     assert domicile("catalog", "show", "--file", file, "public.nobody", check=False).returncode == 1
     assert domicile("catalog", "show", "--file", file, "--class", "tenant", check=False).returncode == 2
+
+
+def test_accepting_makes_a_proposal_a_decision(database):
+    _, dsn, file = database
+    refused = domicile("catalog", "accept", "--file", file, check=False)
+    assert refused.returncode == 2 and "--confidence" in refused.stderr
+    assert domicile("catalog", "accept", "--file", file, "public.nobody", check=False).returncode == 2
+    before = file.read_text()
+    domicile("catalog", "accept", "--file", file, "public.courses", "--dry-run")
+    assert file.read_text() == before
+    domicile("catalog", "accept", "--file", file, "public.courses")
+    assert domicile_json("catalog", "show", "--file", file, "public.courses")["decided_by"] == "person"
+    assert domicile_json("catalog", "show", "--file", file, "public.lessons")["decided_by"] == "proposed"
+    accepted = domicile_json("catalog", "accept", "--file", file, "--confidence", "likely")["accepted"]
+    assert "public.lessons" in accepted and "public.courses" not in accepted
+    after = file.read_text()
+    assert "proposed" not in after.split("[catalog]")[1]
+    domicile("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    assert file.read_text() == after
