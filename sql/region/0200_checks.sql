@@ -197,7 +197,8 @@ SET search_path = pg_catalog, pg_temp AS $$
             WHERE r.rolcreaterole AND r.oid >= 16384 AND r.rolname <> 'domicile_keeper' AND NOT r.rolsuper AND r.rolname !~ '^rds'
   UNION ALL SELECT 'member', g.rolname || ' <- ' || u.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
             WHERE g.rolname IN ('domicile_owner', 'domicile_keeper', 'domicile_reference')
-  UNION ALL SELECT 'event_trigger', e.evtname::text FROM pg_event_trigger e WHERE e.evtname <> 'domicile_ddl' AND e.evtenabled <> 'D'
+  UNION ALL SELECT 'event_trigger', e.evtname::text FROM pg_event_trigger e JOIN pg_proc f ON f.oid = e.evtfoid
+            JOIN pg_namespace n ON n.oid = f.pronamespace WHERE n.nspname !~ '^domicile(_|$)' AND e.evtenabled <> 'D'
   UNION ALL SELECT 'user_mapping', format('%s for %s', m.srvname, m.usename) FROM pg_user_mappings m
   UNION ALL SELECT 'foreign_table', c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'f'
 $$;

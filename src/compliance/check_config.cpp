@@ -125,8 +125,8 @@ Probe read_probe(Reader& reader, const toml::table& table) {
 CheckedRegion read_region(Reader& reader, const toml::table& table) {
   reader.known(
       table, "region",
-      {"name", "dsn_file", "system_identifier", "database_id", "url", "ca_file", "event_directory",
-       "roles", "replicas", "wal_archive", "server_log", "canary", "probe"});
+      {"name", "dsn_file", "system_identifier", "database_id", "placements", "url", "ca_file",
+       "event_directory", "roles", "replicas", "wal_archive", "server_log", "canary", "probe"});
   CheckedRegion region;
   const std::string name = reader.text(table, "region", "name", true);
   const std::string place = fmt::format("region {}", name);
@@ -138,6 +138,7 @@ CheckedRegion read_region(Reader& reader, const toml::table& table) {
   region.dsn_file = reader.path(table, place, "dsn_file", true);
   region.system_identifier = reader.text(table, place, "system_identifier");
   region.database_id = reader.text(table, place, "database_id");
+  region.placements = reader.path(table, place, "placements");
   region.url = reader.text(table, place, "url");
   region.ca_file = reader.path(table, place, "ca_file");
   region.event_directory = reader.path(table, place, "event_directory");

@@ -12,6 +12,7 @@
 //   dsn_file = "ca.dsn"                      # a member of domicile_checker; mode 0600 when it has
 //   a password system_identifier = "7300..."            # as `domicile region init` printed them
 //   database_id = "5f0c..."
+//   placements = "ca.placements.json"        # instead of [registry]: what `region reconcile` reads
 //   url = "https://ca.example.com"           # the region's door
 //   ca_file = "ca.pem"                       # whom to trust as the door; absent: the system's
 //   authorities event_directory = "findings-ca"          # each result becomes a finding event here
@@ -68,6 +69,7 @@ struct CheckedRegion {
   std::filesystem::path dsn_file;
   std::string system_identifier;
   std::string database_id;
+  std::filesystem::path placements;
   std::string url;
   std::filesystem::path ca_file;
   std::filesystem::path event_directory;

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "compliance/cross_checks.h"
+#include "store/placement_list.h"
 
 namespace domicile::compliance {
 namespace {
@@ -48,7 +49,35 @@ Opened open(const std::string& dsn) {
   return opened;
 }
 
-void check_database(RegionUnderCheck& region, const domain::RegistrySnapshot* registry) {
+// The registry's word for one region: its own list, or what a node's snapshot says.
+Result<std::optional<RegistryHomes>> homes_of(const CheckedRegion& region,
+                                              const domain::RegistrySnapshot* registry) {
+  RegistryHomes homes;
+  if (!region.placements.empty()) {
+    const auto text = TRY(read_file(region.placements));
+    auto list = store::parse_placement_list(text, domain::KeyType::text);
+    if (!list) return std::unexpected(std::move(list.error()).within(region.placements.string()));
+    homes.revision = list->revision;
+    for (const auto& placed : list->organizations) {
+      if (!placed.suspended) {
+        homes.epochs.emplace(placed.key.text(), placed.epoch);
+      }
+    }
+    return homes;
+  }
+  if (registry == nullptr) return std::optional<RegistryHomes>();
+  homes.revision = registry->revision();
+  registry->for_each(
+      [&](const domain::OrganizationView& organization, std::span<const domain::DomainHash>) {
+        if (organization.homed_in(region.name.view()) &&
+            organization.state == domain::PlacementState::active) {
+          homes.epochs.emplace(organization.key, organization.epoch);
+        }
+      });
+  return homes;
+}
+
+void check_database(RegionUnderCheck& region, const std::optional<RegistryHomes>& registry) {
   pg::Connection& database = *region.database;
   check_endpoint(database, *region.config, *region.findings, region.facts);
   check_violations(database, *region.config, *region.findings);
@@ -86,7 +115,11 @@ Result<CheckReport> run_checks(const CheckConfig& config, const CheckRunOptions&
     if (options.progress) options.progress(text);
   };
   std::vector<std::string> dsns;
-  for (const auto& region : config.regions) dsns.push_back(TRY(dsn_of(region)));
+  std::vector<std::optional<RegistryHomes>> homes;
+  for (const auto& region : config.regions) {
+    dsns.push_back(TRY(dsn_of(region)));
+    homes.push_back(TRY(homes_of(region, options.registry.get())));
+  }
 
   CheckReport report;
   report.started = options.clock->now();
@@ -107,7 +140,7 @@ Result<CheckReport> run_checks(const CheckConfig& config, const CheckRunOptions&
                        .facts = {},
                        .findings = findings.back().get()});
     if (opened.back().database) {
-      check_database(regions.back(), options.registry.get());
+      check_database(regions.back(), homes[i]);
     } else {
       for (const auto id : database_check_ids())
         findings.back()->not_run(id, "the database was not reached: " + opened.back().why_not);

@@ -216,7 +216,7 @@ void check_server(pg::Connection& database, const CheckedRegion& config, Finding
   }
 }
 
-void check_homed(pg::Connection& database, const domain::RegistrySnapshot* registry,
+void check_homed(pg::Connection& database, const std::optional<RegistryHomes>& registry,
                  Findings& findings, RegionFacts& facts) {
   const auto rows = database.query("SELECT key, epoch, state, homed FROM domicile.check_homed()");
   if (!rows) {
@@ -232,39 +232,30 @@ void check_homed(pg::Connection& database, const domain::RegistrySnapshot* regis
       facts.homed.push_back({std::string(rows->text(row, 0)), epoch});
   }
   facts.homed_known = true;
-  if (registry == nullptr) {
+  if (!registry) {
     findings.not_run("DOM-ROL-005",
-                     "no registry to compare with: name a node's snapshot in [registry]");
+                     "no registry to compare with: name a node's snapshot in [registry], or the "
+                     "region's placements");
     return;
   }
-  std::uint64_t compared = 0;
-  registry->for_each([&](const domain::OrganizationView& organization,
-                         std::span<const domain::DomainHash>) {
-    const bool here = organization.homed_in(findings.region()) &&
-                      organization.state == domain::PlacementState::active;
-    const auto at = homed.find(organization.key);
-    ++compared;
-    if (here && at == homed.end()) {
-      findings.fail("DOM-ROL-005", std::string(organization.key),
-                    "the registry homes it here, the database does not");
-    } else if (here && at->second != organization.epoch) {
-      findings.fail(
-          "DOM-ROL-005", std::string(organization.key),
-          fmt::format("homed at epoch {}, the registry is at {}", at->second, organization.epoch));
-    } else if (!here && at != homed.end()) {
-      findings.fail(
-          "DOM-ROL-005", std::string(organization.key),
-          fmt::format("homed here, in the registry it is {} in {}",
-                      domain::to_string(organization.state), organization.home->id.text()));
+  for (const auto& [key, epoch] : registry->epochs) {
+    const auto at = homed.find(key);
+    if (at == homed.end()) {
+      findings.fail("DOM-ROL-005", key, "the registry homes it here, the database does not");
+    } else if (at->second != epoch) {
+      findings.fail("DOM-ROL-005", key,
+                    fmt::format("homed at epoch {}, the registry is at {}", at->second, epoch));
     }
-    if (at != homed.end()) homed.erase(at);
-  });
-  for (const auto& [key, epoch] : homed)
-    findings.fail("DOM-ROL-005", key, "homed here, unknown to the registry");
-  findings.pass_unless_said(
-      "DOM-ROL-005",
-      fmt::format("{} organizations of registry revision {}", compared, registry->revision()),
-      compared);
+  }
+  for (const auto& [key, epoch] : homed) {
+    if (!registry->epochs.contains(key)) {
+      findings.fail("DOM-ROL-005", key, "homed here, but not by the registry");
+    }
+  }
+  findings.pass_unless_said("DOM-ROL-005",
+                            fmt::format("{} organizations of registry revision {}",
+                                        registry->epochs.size(), registry->revision),
+                            registry->epochs.size());
 }
 
 void check_guard(pg::Connection& database, Findings& findings, const RegionFacts& facts) {

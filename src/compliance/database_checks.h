@@ -3,6 +3,7 @@
 // its checks errors, never passes.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,7 +12,6 @@
 
 #include "compliance/findings.h"
 #include "domain/names.h"
-#include "domain/registry_snapshot.h"
 #include "pg/connection.h"
 
 namespace domicile::compliance {
@@ -28,6 +28,12 @@ struct Endpoint {
 struct HomedOrganization {
   std::string key;
   std::uint64_t epoch = 0;
+};
+
+// What the registry says of one region: active organizations with their epochs.
+struct RegistryHomes {
+  std::uint64_t revision = 0;
+  std::map<std::string, std::uint64_t, std::less<>> epochs;
 };
 
 // A table whose rows name their organization.
@@ -53,8 +59,8 @@ void check_endpoint(pg::Connection& database, const CheckedRegion& config, Findi
 void check_violations(pg::Connection& database, const CheckedRegion& config, Findings& findings);
 void check_server(pg::Connection& database, const CheckedRegion& config, Findings& findings);
 void check_tables(pg::Connection& database, Findings& findings, RegionFacts& facts);
-// `registry` may be null: then nothing is known of it.
-void check_homed(pg::Connection& database, const domain::RegistrySnapshot* registry,
+// `registry`: the organizations that the registry homes here; nullopt: it was not asked.
+void check_homed(pg::Connection& database, const std::optional<RegistryHomes>& registry,
                  Findings& findings, RegionFacts& facts);
 // After check_endpoint and check_homed.
 void check_guard(pg::Connection& database, Findings& findings, const RegionFacts& facts);
