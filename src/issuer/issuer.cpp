@@ -62,7 +62,7 @@ Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
       locator_(options_.locator_key, ports_.hash_domain),
       keys_(ports_.directory, std::move(sealing_key), ports_.clock, options_.keys),
       hasher_(options_.password),
-      discoveries_(options_.address, ports_.clock),
+      discoveries_(options_.discovery, ports_.clock),
       evidence_(ports_.events, ports_.clock, options_.region),
       tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, hasher_)) {
 }

@@ -36,6 +36,11 @@ struct IssuerOptions {
                             .lockout = std::chrono::seconds(30),
                             .lockout_max = std::chrono::seconds(300),
                             .capacity = 65536};
+  Throttle::Options discovery{.burst = 300,
+                              .refill = std::chrono::seconds(1),
+                              .lockout = std::chrono::seconds(10),
+                              .lockout_max = std::chrono::seconds(300),
+                              .capacity = 65536};
 };
 
 using SnapshotProvider = std::function<std::shared_ptr<const domain::RegistrySnapshot>()>;

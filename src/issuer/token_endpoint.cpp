@@ -153,6 +153,13 @@ http::Response TokenEndpoint::answer_token(const http::Request& request) {
 }
 
 http::Response TokenEndpoint::revoke(const http::Request& request) {
+  auto answer = answer_revoke(request);
+  if (answer.status == 200 || answer.status >= 500)
+    addresses_.put_back(throttle_address(request.peer_ip));
+  return answer;
+}
+
+http::Response TokenEndpoint::answer_revoke(const http::Request& request) {
   auto call = open(request);
   if (!call) return std::move(call).error();
   const std::string* token = form_value(call->form, "token");

@@ -37,6 +37,7 @@ class TokenEndpoint {
   using Answer = std::expected<http::Response, http::Response>;
 
   http::Response answer_token(const http::Request& request);
+  http::Response answer_revoke(const http::Request& request);
   std::expected<Call, http::Response> open(const http::Request& request);
   Answer client_credentials(Call& call);
   Answer password(Call& call);

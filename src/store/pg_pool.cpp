@@ -1,12 +1,21 @@
 #include "store/pg_pool.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace domicile::store {
+namespace {
+
+constexpr std::chrono::seconds kTrusted{1};  // idle for less: used without asking
+
+}  // namespace
 
 PgPool::PgPool(Options options) : options_(std::move(options)) {}
 
 Result<std::unique_ptr<pg::Connection>> PgPool::take() {
+  std::unique_ptr<pg::Connection> connection;
+  bool ask = false;
   {
     std::unique_lock lock(mutex_);
     const bool free = freed_.wait_for(
@@ -15,26 +24,30 @@ Result<std::unique_ptr<pg::Connection>> PgPool::take() {
       return fail(Code::unavailable,
                   fmt::format("all {} database connections are busy", options_.connections));
     }
-    if (!idle_.empty()) {
-      auto connection = std::move(idle_.back());
+    if (idle_.empty()) {
+      ++open_;
+    } else {
+      connection = std::move(idle_.back().connection);
+      ask = Steady::now() - idle_.back().since >= kTrusted;
       idle_.pop_back();
-      return connection;
     }
-    ++open_;
   }
+  if (connection == nullptr) return open();
+  if (!ask || connection->query("SELECT 1")) return connection;
+  drop_idle();
+  return open();
+}
+
+Result<std::unique_ptr<pg::Connection>> PgPool::open() {
   auto opened = pg::Connection::open(options_.dsn);
-  if (opened) {
-    auto connection = std::make_unique<pg::Connection>(std::move(*opened));
-    Result<void> ready{};
-    for (const auto& statement : options_.on_open) {
-      if (ready) ready = connection->script(statement);
-    }
-    if (ready) return connection;
-    give_back(nullptr);
-    return std::unexpected(std::move(ready).error());
+  Result<void> ready{};
+  if (!opened) ready = std::unexpected(std::move(opened).error());
+  for (const auto& statement : options_.on_open) {
+    if (ready) ready = opened->script(statement);
   }
+  if (ready) return std::make_unique<pg::Connection>(std::move(*opened));
   give_back(nullptr);
-  return std::unexpected(std::move(opened).error());
+  return std::unexpected(std::move(ready).error());
 }
 
 void PgPool::give_back(std::unique_ptr<pg::Connection> connection) {
@@ -42,9 +55,17 @@ void PgPool::give_back(std::unique_ptr<pg::Connection> connection) {
   if (connection == nullptr) {
     --open_;
   } else {
-    idle_.push_back(std::move(connection));
+    idle_.push_back({std::move(connection), Steady::now()});
   }
   freed_.notify_one();
+}
+
+void PgPool::drop_idle() {
+  std::vector<Idle> dropped;  // closed outside the lock
+  const std::lock_guard lock(mutex_);
+  dropped = std::exchange(idle_, {});
+  open_ -= static_cast<unsigned>(dropped.size());
+  freed_.notify_all();
 }
 
 Result<void> PgPool::run(Retry retry, const std::function<Result<void>(pg::Connection&)>& body) {
@@ -54,6 +75,7 @@ Result<void> PgPool::run(Retry retry, const std::function<Result<void>(pg::Conne
     const bool broken = !done && done.error().code == Code::unavailable;
     if (broken || connection->in_transaction()) connection.reset();
     give_back(std::move(connection));
+    if (broken) drop_idle();
     if (broken && retry == Retry::once && attempt == 0) continue;
     return done;
   }
