@@ -52,13 +52,15 @@ LOGINS = {"installer": "CREATEROLE CREATEDB", "app_pool": "", "node_login": "", 
 
 
 class GuardedRegion:
-    def __init__(self, name: str, organizations: list[str], event_triggers: bool = False):
+    def __init__(self, name: str, organizations: list[str], event_triggers: bool = False, with_rows: bool = True):
         self.name = name
         self.organizations = organizations
         self.cluster = Cluster({"wal_level": "logical", "log_min_error_statement": "fatal"})
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="domicile-check-"))
         try:
             self._build(event_triggers)
+            if with_rows:
+                self._fill()
         except BaseException:
             self.drop()
             raise
@@ -83,6 +85,12 @@ class GuardedRegion:
         self.reconcile()
         with self.superuser() as c:
             c.execute("GRANT domicile_checker TO checker")
+        self.dsn_file = self.file("checker.dsn", self.dsn("checker"), 0o600)
+        status = self.one("SELECT database_id, system_identifier FROM domicile.region_status()")
+        self.database_id, self.system_identifier = status
+
+    def _fill(self):
+        with self.superuser() as c:
             for number, key in enumerate(self.organizations):
                 c.execute(f"INSERT INTO app.course VALUES ({key}, 1, 'one')")
                 c.execute(f"INSERT INTO app.enrolment VALUES ({number}, {key}, 'p')")
@@ -91,9 +99,6 @@ class GuardedRegion:
                 c.execute(f"INSERT INTO app.question VALUES ({number}, {key}, 'q')")
             c.execute("INSERT INTO app.question VALUES (1000, NULL, 'shared')")
             c.execute("INSERT INTO app.country VALUES ('CA', 'Canada')")
-        self.dsn_file = self.file("checker.dsn", self.dsn("checker"), 0o600)
-        status = self.one("SELECT database_id, system_identifier FROM domicile.region_status()")
-        self.database_id, self.system_identifier = status
 
     def placements(self) -> pathlib.Path:
         return self.file("placements.json", json.dumps({"region": self.name, "revision": 1, "organizations": [
@@ -107,6 +112,9 @@ class GuardedRegion:
 
     def superuser(self) -> psycopg.Connection:
         return self.cluster.connect("region")
+
+    def connect(self, user: str) -> psycopg.Connection:
+        return psycopg.connect(self.dsn(user), autocommit=True)
 
     def execute(self, sql: str):
         with self.superuser() as c:
