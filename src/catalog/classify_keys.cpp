@@ -119,6 +119,13 @@ class ByKeys {
     say_what_it_is(i, best);
     if (best.not_null && found.size() > 1 && found[1].not_null) two_owners(i, best, found[1]);
     if (!best.not_null && !optional(i, best)) return;
+    if (const Facts* facts = facts_of(i, best);
+        facts != nullptr && facts->rows_of_two_organizations > 0) {
+      v.confidence = std::max(v.confidence, Confidence::likely);
+      v.why.push_back(fmt::format("but {} of {} sampled rows reach another organization through {}",
+                                  facts->rows_of_two_organizations, facts->sampled_rows,
+                                  facts->second_way));
+    }
     v.done = true;
   }
 

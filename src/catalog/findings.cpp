@@ -94,6 +94,7 @@ class Findings {
 
   void about_its_key() {
     const Verdict& v = verdicts_[at_];
+    if (!v.way && !polymorphic_pairs(*table_).empty()) return;  // said already
     if (!v.way) {
       say(Severity::warning, "no_key",
           "its rows belong to organizations, and no column says to which",
