@@ -218,6 +218,7 @@ void add_region(CLI::App& root, Cli& cli) {
       ->callback(cli.run([&cli, options] { return validate(cli, *options); }));
 
   add_region_registry(*region, cli);
+  add_region_fence(*region, cli);
 }
 
 }  // namespace domicile::app
