@@ -9,8 +9,6 @@
 #include <string>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
 #include "app/cli.h"
 #include "base/secret.h"
 #include "store/directory_pg.h"

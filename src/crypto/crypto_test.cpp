@@ -12,8 +12,9 @@
 namespace domicile::crypto {
 namespace {
 
-constexpr Algorithm kAll[] = {Algorithm::rs256, Algorithm::rs384, Algorithm::rs512, Algorithm::ps256,
-                              Algorithm::es256, Algorithm::es384, Algorithm::eddsa};
+constexpr Algorithm kAll[] = {Algorithm::rs256, Algorithm::rs384, Algorithm::rs512,
+                              Algorithm::ps256, Algorithm::es256, Algorithm::es384,
+                              Algorithm::eddsa};
 
 TEST(Sha256, AgreesWithFips180AndStreams) {
   EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -40,7 +41,9 @@ TEST(Hmac, AgreesWithRfc4231AndKeepsItsKeyBetweenMessages) {
 TEST(Keys, EveryAlgorithmSignsAndVerifiesThroughPemDerAndParameters) {
   for (Algorithm algorithm : kAll) {
     const auto key = SigningKey::generate(algorithm).value();
-    const auto again = SigningKey::from_der(algorithm, SigningKey::from_pem(algorithm, key.to_pem())->to_der()).value();
+    const auto again =
+        SigningKey::from_der(algorithm, SigningKey::from_pem(algorithm, key.to_pem())->to_der())
+            .value();
     const std::string signature = again.sign("message").value();
     auto published = VerifyingKey::create(algorithm, key.public_key()->parameters()).value();
     Verifier verifier(VerifyingKey::from_pem(algorithm, published->to_pem()).value());
@@ -63,9 +66,10 @@ TEST(Keys, PsychicAndDerEcdsaSignaturesAreRefused) {
   const auto key = SigningKey::generate(Algorithm::es256).value();
   Verifier verifier(key.public_key());
   const std::string zero(64, '\0');
-  const std::string order = from_hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
-  EXPECT_FALSE(verifier.verify("m", zero));            // CVE-2022-21449
-  EXPECT_FALSE(verifier.verify("m", order + order));   // r = s = n
+  const std::string order =
+      from_hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").value();
+  EXPECT_FALSE(verifier.verify("m", zero));           // CVE-2022-21449
+  EXPECT_FALSE(verifier.verify("m", order + order));  // r = s = n
   EXPECT_FALSE(verifier.verify("m", zero.substr(32) + order));
   EXPECT_FALSE(verifier.verify("m", std::string(64, '\xff')));
   EXPECT_FALSE(verifier.verify("m", from_hex("3006020101020101").value()));
@@ -96,8 +100,8 @@ TEST(Keys, WeakRsaIsRefused) {
   EXPECT_FALSE(with(good.n, "\x03"));
   EXPECT_FALSE(with(good.n, std::string("\x01\x00\x00", 3)));
   EXPECT_FALSE(with(good.n, ""));
-  EXPECT_FALSE(with(good.n.substr(128), f4));                    // 1,024 bits
-  EXPECT_FALSE(with(std::string(2048, '\xab') + '\x01', f4));    // 16,392 bits
+  EXPECT_FALSE(with(good.n.substr(128), f4));                  // 1,024 bits
+  EXPECT_FALSE(with(std::string(2048, '\xab') + '\x01', f4));  // 16,392 bits
 }
 
 TEST(Sealed, OpensOnlyUnderItsKeyAndContext) {
@@ -121,8 +125,35 @@ TEST(Random, TextIsBase64urlOfTheBytesAskedFor) {
   EXPECT_NE(random_text(16), random_text(16));
 }
 
+constexpr const char* kCertificate =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIB7TCCAZKgAwIBAgIUXynVKTqeR4XqDbmSCH5b4RuGyVkwCgYIKoZIzj0EAwIw\n"
+    "MTEXMBUGA1UEAwwOY2EuZXhhbXBsZS5jb20xFjAUBgNVBAoMDURvbWljaWxlIHRl\n"
+    "c3QwHhcNMjYxMTIyMjE0NDUzWhcNMzYxMTE5MjE0NDUzWjAxMRcwFQYDVQQDDA5j\n"
+    "YS5leGFtcGxlLmNvbTEWMBQGA1UECgwNRG9taWNpbGUgdGVzdDBZMBMGByqGSM49\n"
+    "AgEGCCqGSM49AwEHA0IABMbCVYHFr3MRkwZBrafzjHDXlzXgqLblZ2CpqWBkooNf\n"
+    "6FT0cV2ldWsUzwtIVQGwsts5/H5AhFSdOyYxg0R9/bOjgYcwgYQwHQYDVR0OBBYE\n"
+    "FDAEn7ppc6V9ZNpCg1yqK81LA+pIMB8GA1UdIwQYMBaAFDAEn7ppc6V9ZNpCg1yq\n"
+    "K81LA+pIMA8GA1UdEwEB/wQFMAMBAf8wMQYDVR0RBCowKIIOY2EuZXhhbXBsZS5j\n"
+    "b22CECouY2EuZXhhbXBsZS5jb22HBH8AAAEwCgYIKoZIzj0EAwIDSQAwRgIhAOsg\n"
+    "ycsyDfuKV7oZiZYNgoeMcPABLW29iqacjOPdkegQAiEAxaLsnwR0RP2ajxJARpGd\n"
+    "1s9U4DBzfEi0imaYV2MGNCk=\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST(Certificate, TellsItsNamesTimesAndFingerprint) {
+  const auto certificate = Certificate::from_pem(kCertificate).value();
+  EXPECT_EQ(certificate.subject(), "O=Domicile test,CN=ca.example.com");
+  EXPECT_EQ(certificate.dns_names(),
+            (std::vector<std::string>{"ca.example.com", "*.ca.example.com"}));
+  EXPECT_EQ(certificate.not_before(), 1795383893);
+  EXPECT_EQ(certificate.not_after(), 2110743893);
+  EXPECT_EQ(certificate.sha256_fingerprint(),
+            "e0b90718f9ad60e0ebcbc486cb9d1fed4e1bc1746afc36cb0f931b6a9f3e9e7c");
+}
+
 TEST(Certificate, RefusesWhatIsNotOne) {
-  EXPECT_FALSE(Certificate::from_pem("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
+  EXPECT_FALSE(
+      Certificate::from_pem("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"));
   EXPECT_FALSE(Certificate::from_pem(""));
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/encoding.h"
 #include "crypto/random.h"
@@ -119,12 +119,8 @@ class IssuerTest : public ::testing::Test {
     return post("/oauth2/token",
                 "grant_type=refresh_token&client_id=web&refresh_token=" + token + more);
   }
-  static nlohmann::json body(const http::Response& response) {
-    return nlohmann::json::parse(response.body);
-  }
-  static std::string error(const http::Response& response) {
-    return body(response).value("error", "");
-  }
+  static nlohmann::json body(const http::Response& response);
+  static std::string error(const http::Response& response);
   static std::string header(const http::Response& response, std::string_view name) {
     for (const auto& [key, value] : response.headers) {
       if (key == name) return value;

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "issuer/discovery.h"
 #include "issuer/issuer_fixture.h"

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "base/encoding.h"
 #include "issuer/issuer_fixture.h"
