@@ -1,8 +1,10 @@
 #include "http/server.h"
 
 #include <cerrno>
+#include <future>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -53,12 +55,20 @@ class Server::Worker final : private runtime::Loop::Watcher {
     loop_->stop();
     thread_.join();
   }
+  bool running() const { return thread_.joinable(); }
   void drain() {
     context_.draining = true;
     loop_->unwatch(listener_, *this);
     listener_.reset();
     retry_accept_->cancel();
+    context_.on_empty = [this] {
+      if (!std::exchange(told_empty_, true)) empty_.set_value();
+    };
     context_.close_idle();
+    if (context_.size() == 0) context_.on_empty();
+  }
+  bool wait_until_empty(std::chrono::steady_clock::time_point until) {
+    return empty_future_.wait_until(until) == std::future_status::ready;
   }
   void set_tls(std::shared_ptr<const TlsContext> tls) { tls_ = std::move(tls); }
 
@@ -111,6 +121,9 @@ class Server::Worker final : private runtime::Loop::Watcher {
   std::shared_ptr<const TlsContext> tls_;
   std::unique_ptr<runtime::Timer> retry_accept_;
   std::unique_ptr<Service> service_;
+  bool told_empty_ = false;
+  std::promise<void> empty_;
+  std::future<void> empty_future_ = empty_.get_future();
   std::thread thread_;
 };
 
@@ -176,14 +189,8 @@ void Server::drain(std::chrono::milliseconds deadline) {
     worker->mailbox().post([worker = worker.get()] { worker->drain(); });
   }
   const auto until = std::chrono::steady_clock::now() + deadline;
-  const auto busy = [this] {
-    for (auto& worker : workers_) {
-      if (worker->context().counters.connections_open.value() > 0) return true;
-    }
-    return false;
-  };
-  while (busy() && std::chrono::steady_clock::now() < until) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  for (auto& worker : workers_) {
+    if (worker->running() && !worker->wait_until_empty(until)) return;
   }
 }
 

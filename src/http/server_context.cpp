@@ -82,6 +82,7 @@ void ServerContext::remove(ServerConnection& connection) {
   }
   connections_.pop_back();
   counters.connections_open.subtract();
+  if (draining && connections_.empty() && on_empty) on_empty();
 }
 
 void ServerContext::close_idle() {

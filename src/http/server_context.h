@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <ctime>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,7 @@ class ServerContext {
   std::vector<char> path_scratch;
   Service* service = nullptr;
   bool draining = false;
+  std::function<void()> on_empty;  // while draining, when the last connection is gone
 
   std::string_view date();  // IMF-fixdate of now
 
