@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/cmd_region_fence.h"
 #include "app/cmd_region_registry.h"
 #include "app/region_report.h"
 #include "base/file.h"

@@ -1,13 +1,14 @@
 // domicile region home | fence: the placement of one organization, by hand. A running
 // node does the same from the registry; these verbs are for recovery, for tests, and for those who
 // keep their placements elsewhere.
+#include "app/cmd_region_fence.h"
+
 #include <cstdlib>
 #include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "app/cli.h"
 #include "base/file.h"
 #include "store/region_store.h"
 
