@@ -18,7 +18,7 @@ BEGIN
 END
 $$;
 
--- One transaction may change the guard itself: the DDL assertion then looks at its end only.
+-- One transaction may change the guard itself: the DDL assertion lets it.
 CREATE FUNCTION domicile_private.begin_upgrade() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   DELETE FROM domicile_private.upgrade WHERE transaction <> pg_current_xact_id();
@@ -134,6 +134,24 @@ BEGIN
     UPDATE domicile.region SET master = configure.master;
   END IF;
   PERFORM domicile_private.rebake();
+END
+$$;
+
+-- Who may insert into a table must reach the sequences behind its columns. Runs as the installer, who has
+-- the rights of the table's owner.
+CREATE FUNCTION domicile_private.grant_sequences(rel regclass) RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  behind regclass;
+BEGIN
+  FOR behind IN
+    SELECT d.objid::regclass FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = rel AND d.deptype IN ('a', 'i')
+    UNION
+    SELECT d.refobjid::regclass FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+    JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S' WHERE f.adrelid = rel AND d.refclassid = 'pg_class'::regclass
+  LOOP
+    EXECUTE format('GRANT USAGE ON SEQUENCE %s TO domicile_tenant, domicile_app', behind);
+  END LOOP;
 END
 $$;
 

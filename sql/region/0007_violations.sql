@@ -76,7 +76,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'table_missing', format('%I.%I', k.schema_name, k.table_name), 'in the catalog, not in the database', 'report'
   FROM domicile.catalog_table k WHERE k.applied_at IS NOT NULL
-    AND to_regclass(format('%I.%I', k.schema_name, k.table_name)) IS NULL
+    AND NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = k.schema_name AND c.relname = k.table_name)
   UNION ALL
   SELECT 'not_armed', m.label, 'in the catalog, but region init has not run since it appeared', 'report' FROM m WHERE NOT m.applied
   UNION ALL

@@ -357,6 +357,10 @@ class Planner {
     }
     guard.grants.push_back(fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_tenant, domicile_app",
                                        q(guard.name.schema)));
+    if (secured) {
+      guard.grants.push_back(fmt::format("SELECT domicile_private.grant_sequences({})",
+                                         pg::quote_literal(table_)));
+    }
   }
 
   std::vector<const TableShape*> parts_of(const QualifiedName& root) const {

@@ -186,9 +186,6 @@ Result<InstallReport> install_region(pg::Connection& connection, const catalog::
       TRY(yes(connection, "SELECT pg_catalog.to_regclass('domicile.region') IS NOT NULL"));
   if (!options.apply.dry_run) {
     TRY(configure(connection, options, report));
-    // Members of the owner group may have been added after the schema was: the installer needs them
-    // all.
-    TRY(event_triggers(connection, options, report));
   } else {
     report.first = !installed;
   }
@@ -198,6 +195,7 @@ Result<InstallReport> install_region(pg::Connection& connection, const catalog::
     if (installed) report.event_triggers = TRY(yes(connection, kEventTriggersThere));
     return report;
   }
+  TRY(event_triggers(connection, options, report));
   if (report.first || options.accept_findings)
     TRY(connection.script("SELECT domicile_private.accept_violations()"));
   report.findings = TRY(region_findings(connection));
