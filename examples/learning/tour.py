@@ -47,6 +47,8 @@ class Regions:
         self.data = pathlib.Path(self.status["data"])
         self.http = Client(self.status["ca_file"])
         self.passwords: dict[str, str] = {}
+        self.registry = ["--registry-dsn-file", self.dsn_file(CANADA, "registry"), "--ca-file", self.status["ca_file"],
+                         "--peer-token-file", self.data / "regions" / CANADA / "node" / "peer.token"]
 
     def url(self, region: str) -> str:
         return self.by_id[region]["url"]
@@ -105,7 +107,7 @@ def sql_outcome(connection: psycopg.Connection, *statements) -> str:
 def organizations(tour: Tour, regions: Regions):
     tour.chapter("Organizations get a home", "domicile org create; the home region's node homes them in its database")
     for key, (slug, region, name, _) in ORGANIZATIONS.items():
-        regions.domicile.create_organization(regions.dsn_file(CANADA, "registry"), key, slug, region)
+        regions.domicile.ensure_organization(key, slug, region, regions.registry)
         wait_until(lambda: homed_in(regions, key) == [region], 30, f"{name} is homed in {region}")
         tour.expect(f"{name} (key {key}) is homed in {region} and nowhere else", [region], homed_in(regions, key))
     for door in (CANADA, US):
@@ -136,7 +138,9 @@ def people(tour: Tour, regions: Regions) -> dict[str, str]:
     regions.people = {}
     for login, (key, role) in PEOPLE.items():
         regions.people[login] = secrets.token_urlsafe(12)
-        regions.domicile.ensure_user(regions, ORGANIZATIONS[key][1], key, login, role, regions.people[login])
+        directory = regions.dsn_file(ORGANIZATIONS[key][1], "node")
+        regions.domicile.ensure_client("learning-web", directory)
+        regions.domicile.ensure_user(key, login, role, regions.people[login], directory)
     tokens = {}
     for login, (key, _) in PEOPLE.items():
         answer = sign_in(regions, login)
@@ -286,16 +290,15 @@ def in_the_database(tour: Tour, regions: Regions, made: dict[str, int]):
 def epochs(tour: Tour, regions: Regions, tokens: dict[str, str]):
     tour.chapter("A placement changes, and old permissions die", "suspend and resume Birch College: each is a new epoch")
     base = f"{regions.url(CANADA)}/api/orgs/102/courses"
-    registry = regions.dsn_file(CANADA, "registry")
     context = regions.context(CANADA, "102")
-    regions.domicile.change_organization(registry, "suspend", "102")
+    regions.domicile.change_organization("suspend", "102", regions.registry)
     wait_until(lambda: regions.http.send("GET", base, token=tokens["ana"]).status != 200, 30, "the door has heard of it")
     answer = regions.http.send("GET", base, token=tokens["ana"])
     tour.expect("ana, while Birch College is suspended", "403 organization_suspended", str(answer))
     wait_until(lambda: homed_in(regions, "102") == [], 30, "the database has fenced it")
     got = sql_outcome(regions.sql(CANADA, "superuser"), (COURSE, [102, "X-" + secrets.token_hex(4)]))
     tour.expect("a row of it, as superuser", "23514", got, held=got.startswith("23514"))
-    regions.domicile.change_organization(registry, "resume", "102")
+    regions.domicile.change_organization("resume", "102", regions.registry)
     wait_until(lambda: homed_in(regions, "102") == [CANADA], 30, "it is homed again")
     stale = wait_until(lambda: (a := regions.http.send("GET", base, token=tokens["ana"])).reason != "organization_suspended" and a,
                        30, "the door has heard of it")

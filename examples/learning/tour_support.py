@@ -125,6 +125,26 @@ class Domicile:
     def status(self) -> dict:
         return self.json("status", *self.data)
 
+    def ensure_organization(self, key: str, slug: str, region: str, registry: list):
+        """The operation id makes a second run of the tour the same change, done once."""
+        self.json("org", "create", key, "--slug", slug, "--region", region, "--operation-id", f"tour-create-{key}", *registry)
+
+    def change_organization(self, verb: str, key: str, registry: list):
+        self.json("org", verb, key, *registry)
+
+    def ensure_client(self, client: str, dsn_file: str):
+        known = self.json("client", "list", "--dsn-file", dsn_file)
+        if not any(c["id"] == client for c in known):
+            self.json("client", "create", "--id", client, "--dsn-file", dsn_file, "--by", "tour")
+
+    def ensure_user(self, key: str, login: str, role: str, password: str, dsn_file: str):
+        common = ["--org", key, "--login", login, "--dsn-file", dsn_file, "--by", "tour", "--password-file", "-"]
+        known = self.json("user", "list", "--org", key, "--dsn-file", dsn_file)
+        if any(u["login"] == login for u in known):
+            self.json("user", "set-password", *common, stdin=password + "\n")
+        else:
+            self.json("user", "create", *common, "--role", role, stdin=password + "\n")
+
 
 def claims_of(token: str) -> dict:
     """What an access token says. Only to show it: whoever relies on a token verifies it."""

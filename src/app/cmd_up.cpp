@@ -34,6 +34,7 @@ json to_json(const LocalPaths& paths, const LocalState& state, std::optional<pid
                {"application", state.application},
                {"catalog", (paths.data / "domicile.catalog.toml").string()},
                {"routes", (paths.data / "routes.toml").string()},
+               {"checks", paths.checks().string()},
                {"ca_file", paths.ca_certificate().string()},
                {"regions", json::array()}};
   for (const RegionReport& each : report(paths, state)) {
@@ -44,7 +45,7 @@ json to_json(const LocalPaths& paths, const LocalState& state, std::optional<pid
                    {"running", each.running},
                    {"node_config", (paths.node(each.id) / "node.toml").string()},
                    {"audit", (paths.node(each.id) / "audit").string()}};
-    for (const char* name : {"superuser", "installer", "owner", "node", "registry"}) {
+    for (const char* name : {"superuser", "installer", "owner", "node", "checker", "registry"}) {
       const auto file = paths.region(each.id) / "secrets" / (std::string(name) + ".dsn");
       if (std::filesystem::exists(file)) region["dsn_files"][name] = file.string();
     }

@@ -51,17 +51,19 @@ Result<void> make_databases(LocalContext& context, const LocalRegion& local,
   const RoleWanted roles[] = {{owner, "", &context.self},
                               {installer, "CREATEROLE CREATEDB", &context.self},
                               {context.role("pool"), "", &context.application},
-                              {context.role("node"), "", &context.node}};
+                              {context.role("node"), "", &context.node},
+                              {context.role("checker"), "", &context.self}};
   for (const RoleWanted& role : roles) TRY(ensure_role(admin, context, region, role));
   TRY(admin.script(
       fmt::format("GRANT {} TO {}", quote_identifier(owner), quote_identifier(installer))));
   const std::string& database = context.config.application.name;
   TRY(ensure_database(admin, database, owner));
   TRY(admin.script(fmt::format(
-      "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}, {2};"
+      "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}, {2}, {4};"
       "GRANT ALL ON DATABASE {0} TO {3} WITH GRANT OPTION",
       quote_identifier(database), quote_identifier(context.role("pool")),
-      quote_identifier(context.role("node")), quote_identifier(installer))));
+      quote_identifier(context.role("node")), quote_identifier(installer),
+      quote_identifier(context.role("checker")))));
   if (!local.region.master) return {};
   TRY(ensure_database(admin, kRegistryDatabase, installer));
   return admin.script(
@@ -92,7 +94,7 @@ Result<void> write_operator_files(const LocalContext& context, const LocalRegion
                                   const LocalPostgres& server) {
   const std::string& database = context.config.application.name;
   std::map<std::string, std::string> files = {{"superuser", server.superuser_dsn(database)}};
-  for (const char* suffix : {"installer", "owner", "node"}) {
+  for (const char* suffix : {"installer", "owner", "node", "checker"}) {
     files[suffix] = server.dsn(database, context.role(suffix));
   }
   if (local.region.master)

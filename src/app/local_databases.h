@@ -4,7 +4,8 @@
 //
 // Roles, all with the application's name in front: _owner owns the schema; _installer installs
 // Domicile (CREATEROLE and CREATEDB, member of the owner, no superuser); _pool is the application's
-// own connection pool; _node is the node at run time.
+// own connection pool; _node is the node at run time; _checker is
+// `domicile check`.
 #pragma once
 
 #include "app/local_context.h"
@@ -19,7 +20,7 @@ Result<void> make_databases(LocalContext& context, const LocalRegion& region,
                             const LocalPostgres& server);
 Result<void> load_schema(LocalContext& context, const LocalPostgres& server);
 
-// For the command line: secrets/{superuser,installer,owner,node}.dsn and, in the master region,
+// For the command line: secrets/{superuser,installer,owner,node,checker}.dsn and, in the master region,
 // secrets/registry.dsn, to be named with --dsn-file. After every start, because ports change.
 Result<void> write_operator_files(const LocalContext& context, const LocalRegion& region,
                                   const LocalPostgres& server);

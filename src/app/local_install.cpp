@@ -45,6 +45,9 @@ Result<void> guard(LocalContext& context, const LocalRegion& local, const LocalP
     return fail(Code::conflict, fmt::format("{}: some tables were locked by others; start again",
                                             local.region.id.view()));
   }
+  TRY(installer.script(
+      fmt::format("GRANT domicile_checker TO {}; GRANT CONNECT ON DATABASE {} TO domicile_tenant",
+                  pg::quote_identifier(context.role("checker")), pg::quote_identifier(app.name))));
   for (const store::Finding& finding : report.findings) {
     context.progress.step(local.region.id.view(), fmt::format("to review: {} {}: {}", finding.kind,
                                                               finding.object, finding.detail));
@@ -131,6 +134,26 @@ Result<void> open_region(LocalContext& context, const LocalRegion& local,
     TRY(region.reconcile(TRY(placements(context, local.region.id, master))));
     return {};
   });
+}
+
+Result<void> write_checks_file(LocalContext& context, const std::vector<LocalPostgres>& servers) {
+  std::string text = "# Written by domicile up at every start: domicile check --config FILE\n";
+  const SystemClock clock;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    const LocalRegion& local = context.config.regions[i];
+    const std::string id = local.region.id.text();
+    auto connection = TRY(pg::Connection::open(
+        servers[i].dsn(context.config.application.name, context.role("node"))));
+    const store::RegionStatus status = TRY(store::RegionStore(connection, clock).status());
+    text += fmt::format(
+        "\n[[region]]\nname = \"{}\"\ndsn_file = "
+        "\"regions/{}/secrets/checker.dsn\"\nsystem_identifier = \"{}\"\n"
+        "database_id = \"{}\"\nurl = \"{}\"\nca_file = \"ca.pem\"\nroles = [\"{}\"]\n"
+        "server_log = \"{}, on this machine\"\n",
+        id, id, status.system_identifier, status.database_id, context.url(local),
+        context.role("installer"), context.paths.log(id + "-postgresql").string());
+  }
+  return write_owned(context.paths.checks(), text, context.self, 0644);
 }
 
 }  // namespace domicile::app

@@ -3,6 +3,8 @@
 // installer role.
 #pragma once
 
+#include <vector>
+
 #include "app/local_context.h"
 #include "app/local_postgres.h"
 #include "base/result.h"
@@ -19,5 +21,8 @@ Result<void> install_registry(LocalContext& context, const LocalPostgres& master
 // reconcile`.
 Result<void> open_region(LocalContext& context, const LocalRegion& region,
                          const LocalPostgres& server, const LocalPostgres& master);
+
+// checks.toml in the data folder: what `domicile check` expects of these regions.
+Result<void> write_checks_file(LocalContext& context, const std::vector<LocalPostgres>& servers);
 
 }  // namespace domicile::app

@@ -132,7 +132,6 @@ Result<void> make_certificates(const LocalContext& context) {
     TRY(write_owned(paths.ca_key(), authority.key.reveal(), context.self, 0600));
     TRY(write_owned(paths.ca_certificate(), authority.certificate, context.self, 0644));
   }
-  Path token;
   for (const LocalRegion& local : context.config.regions) {
     const Path node = paths.node(local.region.id.text());
     TRY(write_owned(node / "ca.pem", authority.certificate, context.node, 0644));
@@ -145,14 +144,12 @@ Result<void> make_certificates(const LocalContext& context) {
       TRY(write_owned(node / "door.signer", authority.certificate, context.node, 0644));
     }
     TRY(secret_file(node / "issuer.key", context.node, to_hex(crypto::random_bytes(32)) + "\n"));
-    // One token for all nodes: the master's.
-    if (token.empty()) {
-      token = node / "peer.token";
-      TRY(secret_file(token, context.node, crypto::random_text(32) + "\n"));
-    } else {
-      const Secret shared = TRY(read_secret_file(token));
-      TRY(write_owned(node / "peer.token", std::string(shared.reveal()) + "\n", context.node,
-                      0600));
+    // What all nodes share: the token that they prove themselves with, the pepper of the registry.
+    for (const char* name : {"peer.token", "pepper"}) {
+      const Path first = paths.node(context.config.master().region.id.text()) / name;
+      TRY(secret_file(first, context.node, crypto::random_text(32) + "\n"));
+      const Secret shared = TRY(read_secret_file(first));
+      TRY(write_owned(node / name, std::string(shared.reveal()) + "\n", context.node, 0600));
     }
   }
   return {};

@@ -44,6 +44,7 @@ struct LocalPaths {
     return data / "run" / (service + ".pid");
   }
   std::filesystem::path binary() const { return data / "bin" / "domicile"; }
+  std::filesystem::path checks() const { return data / "checks.toml"; }
   std::filesystem::path application() const { return data / "application"; }
   std::filesystem::path ca_certificate() const { return data / "ca.pem"; }
   std::filesystem::path ca_key() const { return data / "ca.key"; }

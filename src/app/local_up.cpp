@@ -96,7 +96,7 @@ Result<void> raise(LocalContext& context, const Path& programs, Supervisor& supe
                           fmt::format("starting the node at {}", context.url(local)));
     TRY(supervisor.start(node_service(context, local)));
   }
-  return {};
+  return write_checks_file(context, servers);
 }
 
 }  // namespace
