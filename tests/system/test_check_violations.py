@@ -156,7 +156,7 @@ def apply(regions, sql: str):
         region.execute(body)
     else:
         with region.superuser() as connection:
-            for statement in re.split(r";(?=\s*(?:[A-Z]))", sql):
+            for statement in re.split(r";\s*(?=(?:CREATE|INSERT|ALTER|SELECT|DELETE|UPDATE|DROP) )", sql):
                 connection.execute(statement)
 
 
