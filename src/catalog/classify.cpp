@@ -164,7 +164,8 @@ class Classifier {
         "{} {} {}, which is NOT NULL", fmt::join(edge.step.columns, ", "),
         edge.declared ? "references" : "is named after", to_string(edge.step.references))};
     TableClass table_class = TableClass::organization;
-    if (parent.confidence == Confidence::unsure) confidence = Confidence::unsure;
+    if (parent.confidence == Confidence::unsure && edge.to != root_.table)
+      confidence = Confidence::unsure;
     if (parent.table_class == TableClass::mixed)
       mixed_parent(at, edge, table_class, confidence, why);
     v.cost = cost;

@@ -114,8 +114,9 @@ class ByKeys {
     v.way = Way{{}, best.column};
     v.undeclared_key = !best.declared && root_.table != Graph::npos;
     v.table_class = TableClass::organization;
+    // A doubtful root is one question, about itself; all that hangs on it is only less sure.
     v.confidence =
-        root_.confidence == Confidence::unsure ? Confidence::unsure : Confidence::certain;
+        root_.confidence == Confidence::unsure ? Confidence::likely : Confidence::certain;
     say_what_it_is(i, best);
     if (best.not_null && found.size() > 1 && found[1].not_null) two_owners(i, best, found[1]);
     if (!best.not_null && !optional(i, best)) return;

@@ -23,15 +23,21 @@ int weight_in(const Pairs& pairs, std::string_view word) {
 }
 
 constexpr std::pair<std::string_view, int> kOrganizations[] = {
-    {"organization", 10}, {"organisation", 10}, {"org", 10},      {"tenant", 10},
-    {"workspace", 9},     {"company", 8},       {"account", 7},   {"school", 8},
-    {"institution", 8},   {"university", 7},    {"merchant", 7},  {"agency", 6},
-    {"practice", 6},      {"clinic", 6},        {"hospital", 6},  {"district", 4},
-    {"shop", 6},          {"store", 6},         {"client", 5},    {"business", 6},
-    {"team", 5},          {"customer", 4},      {"firm", 6},      {"enterprise", 7},
-    {"subscriber", 4},    {"vendor", 3},        {"namespace", 3}, {"site", 3},
-    {"brand", 3},         {"group", 2},         {"project", 1},   {"instance", 2},
-    {"realm", 4},         {"municipality", 4},  {"household", 4}};
+    {"organization", 10}, {"organisation", 10}, {"org", 10},       {"tenant", 10},
+    {"workspace", 9},     {"company", 8},       {"account", 7},    {"school", 8},
+    {"institution", 8},   {"university", 7},    {"merchant", 7},   {"agency", 6},
+    {"practice", 6},      {"clinic", 6},        {"hospital", 6},   {"district", 4},
+    {"shop", 6},          {"store", 6},         {"client", 5},     {"business", 6},
+    {"team", 5},          {"customer", 4},      {"firm", 6},       {"enterprise", 7},
+    {"subscriber", 4},    {"vendor", 3},        {"namespace", 3},  {"site", 3},
+    {"brand", 3},         {"group", 2},         {"project", 1},    {"instance", 2},
+    {"realm", 4},         {"municipality", 4},  {"household", 4},  {"organizer", 7},
+    {"organiser", 7},     {"provider", 4},      {"franchise", 6},  {"franchisee", 6},
+    {"church", 6},        {"parish", 6},        {"club", 6},       {"gym", 6},
+    {"studio", 6},        {"restaurant", 6},    {"hotel", 5},      {"employer", 6},
+    {"publisher", 3},     {"seller", 5},        {"dealer", 5},     {"dealership", 6},
+    {"association", 6},   {"charity", 6},       {"foundation", 5}, {"nonprofit", 6},
+    {"partner", 3},       {"landlord", 3},      {"operator", 2},   {"farm", 5}};
 
 constexpr std::pair<std::string_view, int> kUsers[] = {
     {"user", 10},   {"person", 7},   {"people", 7},  {"member", 4},   {"identity", 4},

@@ -38,11 +38,12 @@ const std::vector<Rule>& rules() {
        {"diagnosis", "medication", "allergies", "allergy", "blood_type", "disability", "medical"}},
       {"photo", {"avatar", "photo", "profile_picture", "picture_url", "portrait", "selfie"}},
       {"name",
-       {"first_name",      "last_name",    "full_name",    "given_name",    "family_name",
-        "middle_name",     "surname",      "maiden_name",  "firstname",     "lastname",
-        "fullname",        "legal_name",   "contact_name", "customer_name", "recipient_name",
-        "student_name",    "patient_name", "sender_name",  "guardian_name", "nickname",
-        "cardholder_name", "author_name",  "employee_name"}},
+       {"first_name",      "last_name",         "full_name",    "given_name",    "family_name",
+        "middle_name",     "surname",           "maiden_name",  "firstname",     "lastname",
+        "fullname",        "legal_name",        "contact_name", "customer_name", "recipient_name",
+        "student_name",    "patient_name",      "sender_name",  "guardian_name", "nickname",
+        "cardholder_name", "holder_name",       "guest_name",   "buyer_name",    "attendee_name",
+        "parent_name",     "emergency_contact", "author_name",  "employee_name"}},
       {"address",
        {"address", "street", "address_line", "address1", "address2", "line1", "line2",
         "postal_code", "postcode", "zip", "zipcode", "zip_code", "street_address",
@@ -121,6 +122,7 @@ std::string_view personal_label(const Column& column, bool about_people) {
   if (!about_the_thing(words)) {
     for (const auto& [label, phrases] : rules()) {
       if (!type_fits(label, column.type)) continue;
+      if (label == "online_id" && column.name == "handle" && !about_people) continue;
       for (std::size_t from = 0; from < words.size(); ++from) {
         std::string phrase;
         for (std::size_t to = from; to < words.size() && to < from + 3; ++to) {

@@ -86,8 +86,9 @@ class Finder {
     }
     const double all = static_cast<double>(graph_.tables.size());
     const double share = static_cast<double>(direct.size()) / all;
-    if (named == 0 && share < 0.3) return std::nullopt;
     const double reach = static_cast<double>(reaching(i)) / all;
+    // Without a telling name, much must hang on it.
+    if (named == 0 && (direct.size() < 2 || (share < 0.3 && reach < 0.4))) return std::nullopt;
     RootCandidate out{.table = i, .score = named * 3.0 + 40 * share + 40 * reach, .why = {}};
     if (named > 0) out.why.push_back(fmt::format("its name means an organization"));
     out.why.push_back(fmt::format("{} of {} tables point at it, {} reach it", direct.size(),

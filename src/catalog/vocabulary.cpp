@@ -89,11 +89,12 @@ const Words kStaticLists = {
     "specialty", "county",      "sector",   "discipline",  "nutrient",   "taxonomy",
     "license",   "licence",     "standard"};
 
-const Words kListWords = {
-    "type",   "kind",     "status",  "category", "code",  "level",     "priority", "stage",
-    "class",  "role",     "reason",  "severity", "grade", "tier",      "method",   "rate",
-    "skill",  "template", "subject", "topic",    "color", "size",      "format",   "option",
-    "rubric", "badge",    "theme",   "icon",     "mime",  "frequency", "gender",   "degree"};
+const Words kListWords = {"type",     "kind",   "status", "category", "code",   "level",
+                          "priority", "stage",  "class",  "role",     "reason", "severity",
+                          "grade",    "tier",   "method", "rate",     "skill",  "template",
+                          "subject",  "topic",  "color",  "size",     "format", "option",
+                          "rubric",   "badge",  "theme",  "icon",     "mime",   "frequency",
+                          "gender",   "degree", "genre",  "style"};
 
 const Words kMadeByPeople = {
     "log",          "event",       "message",   "document",  "file",         "upload",
