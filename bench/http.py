@@ -270,6 +270,7 @@ def idle_memory(bench: Bench, out) -> float:
     """Bytes of the door's own memory for each of 2,000 idle connections."""
     upstream, bench.upstream_port = start_nginx(
         bench.folder, "upstream", "server { listen 127.0.0.1:PORT; location / { return 200 'ok'; } }")
+    bench.keys("RS256")
     peer = bench.door("idle", "RS256", 1, 1024)
 
     def resident() -> int:

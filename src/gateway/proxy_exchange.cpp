@@ -169,7 +169,7 @@ void ProxyExchange::on_gone() {
 
 void ProxyExchange::on_upstream_readable() {
   for (int i = 0; i < kReadsPerTurn; ++i) {
-    if (paused_) return;
+    if (paused_ || !upstream_->io().readable()) return;
     const auto read = upstream_->io().read();
     switch (read.state) {
       case Connection::ReadState::data:

@@ -66,6 +66,7 @@ void ServerConnection::on_readable() {
       take(held);
       continue;
     }
+    if (!connection_.readable()) return;
     const auto read = connection_.read();
     switch (read.state) {
       case runtime::Connection::ReadState::data: take(read.bytes); break;

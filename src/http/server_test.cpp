@@ -270,14 +270,14 @@ TEST_F(ServerTest, DrainFinishesWhatIsInFlightAndClosesWhatIsIdle) {
 
 TEST_F(ServerTest, StopsWhileHandlersAreAtWork) {
   start(2);
+  auto waiter = connect();
+  waiter.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+  waiting_.get_future().wait();
   std::vector<TestClient> clients;
   for (int i = 0; i < 20; ++i) {
     clients.push_back(connect());
     clients.back().send(kGet).send(kGet);
   }
-  auto waiter = connect();
-  waiter.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
-  waiting_.get_future().wait();
   server_.reset();
   release_.set_value();
   pool_.stop();
