@@ -247,8 +247,10 @@ proxy_set_header Connection ""; }} }}""")
             process, port = start_haproxy(self.folder, name.replace(" ", "-"), self.upstream_port, rules, algorithm)
             everybody[name] = Peer(name, process, port, worker_of(process))
         try:
-            for peer in everybody.values():  # connections, caches, pages
-                load(peer.port, self.script, 1)
+            for peer in everybody.values():  # connections, caches, pages; every token once, and half again
+                seen = 0
+                while seen < (1.5 * tokens if cache > tokens else 1):
+                    seen += load(peer.port, self.script, 1)[0]
             for _ in range(self.arguments.rounds):
                 for peer in everybody.values():
                     measure(peer, self.script, self.arguments.seconds, self.out)
