@@ -175,13 +175,20 @@ def me(db, org: int) -> int:
     subject = request.headers.get("Domicile-Subject", "")
     if not subject:
         raise Problem(403, "nobody", "the request names no person")
-    row = db.execute("SELECT m.person_id FROM membership m JOIN person p ON p.id = m.person_id "
-                     "WHERE m.organization_id = %s AND p.subject = %s", [org, subject]).fetchone()
+    known = ("SELECT m.person_id FROM membership m JOIN person p ON p.id = m.person_id "
+             "WHERE m.organization_id = %s AND p.subject = %s", [org, subject])
+    row = db.execute(*known).fetchone()
     if row:
         return row["person_id"]
+    # Their row is visible to the organization once they are its member, so the key comes first: no
+    # RETURNING. Two first requests at once wait for each other.
+    db.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [subject])
+    row = db.execute(*known).fetchone()
+    if row:
+        return row["person_id"]
+    person = db.execute("SELECT nextval(pg_get_serial_sequence('person', 'id')) AS id").fetchone()["id"]
+    db.execute("INSERT INTO person (id, subject, full_name) VALUES (%s, %s, 'New here')", [person, subject])
     teaches = "courses:write" in request.headers.get("Domicile-Permissions", "").split()
-    person = db.execute("INSERT INTO person (subject, full_name) VALUES (%s, %s) ON CONFLICT (subject) "
-                        "DO UPDATE SET subject = EXCLUDED.subject RETURNING id", [subject, "New here"]).fetchone()["id"]
     db.execute("INSERT INTO membership (organization_id, person_id, role) VALUES (%s, %s, %s)",
                [org, person, "instructor" if teaches else "learner"])
     return person

@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "catalog/catalog.h"
 #include "pg/connection.h"
-#include "store/embedded_sql.h"
 #include "store/migrations.h"
 #include "store/region_install.h"
 #include "store/region_store.h"
@@ -19,13 +18,12 @@
 namespace domicile::app {
 namespace {
 
-// A new Domicile brings new migrations: then the step is done again.
-std::vector<std::string> embedded(std::string_view set) {
-  std::vector<std::string> texts;
-  for (const store::EmbeddedSql& file : store::embedded_sql()) {
-    if (file.path.starts_with(set)) texts.emplace_back(file.text);
-  }
-  return texts;
+// Changes with every build: another Domicile does its steps again (they do nothing where all is well).
+std::string build_mark() {
+  std::error_code ignored;
+  const std::filesystem::path self = "/proc/self/exe";
+  const auto written = std::filesystem::last_write_time(self, ignored).time_since_epoch().count();
+  return fmt::format("{} {}", std::filesystem::file_size(self, ignored), written);
 }
 
 Result<void> guard(LocalContext& context, const LocalRegion& local, const LocalPostgres& server) {
@@ -107,13 +105,13 @@ Result<std::vector<store::PlacedHere>> placements(LocalContext& context,
 Result<void> install_domicile(LocalContext& context, const LocalRegion& local,
                               const LocalPostgres& server) {
   const std::string inputs =
-      TRY(fingerprint_of({context.config.application.catalog}, embedded("region")));
+      TRY(fingerprint_of({context.config.application.catalog}, {build_mark()}));
   return context.once(local, "guard", inputs, "installing the guard in the database",
                       [&] { return guard(context, local, server); });
 }
 
 Result<void> install_registry(LocalContext& context, const LocalPostgres& master) {
-  std::vector<std::string> texts = embedded("control");
+  std::vector<std::string> texts = {build_mark()};
   for (const LocalRegion& local : context.config.regions) {
     texts.push_back(local.region.id.text() + " " + context.url(local));
     for (const auto& location : local.region.locations) texts.push_back(location.text());
@@ -137,7 +135,11 @@ Result<void> open_region(LocalContext& context, const LocalRegion& local,
 }
 
 Result<void> write_checks_file(LocalContext& context, const std::vector<LocalPostgres>& servers) {
-  std::string text = "# Written by domicile up at every start: domicile check --config FILE\n";
+  std::string text = fmt::format(
+      "# Written by domicile up at every start: domicile check --config "
+      "FILE\n\n[registry]\nsnapshot = "
+      "\"regions/{}/node/state/registry.snapshot\"\n",
+      context.config.master().region.id.text());
   const SystemClock clock;
   for (std::size_t i = 0; i < servers.size(); ++i) {
     const LocalRegion& local = context.config.regions[i];
