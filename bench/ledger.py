@@ -7,15 +7,18 @@ the same bytes in batches of the same size, on the same disk, alternating, with 
 The bar is the time of the bare loop times 1.5.
 """
 
-import argparse
-import json
-import pathlib
-import statistics
-import subprocess
 import sys
 
+sys.path.pop(0)  # this folder has files with the names of standard modules
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import pathlib  # noqa: E402
+import statistics  # noqa: E402
+import subprocess  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "bench"))
+sys.path += [str(ROOT / "bench")]
 
 import lib  # noqa: E402
 

@@ -8,13 +8,16 @@ The region is a real one (region init, catalog, guard, row security). The proof 
 the checker's login; the full scan is run by the superuser, past row security, which favours it.
 """
 
-import argparse
-import pathlib
 import sys
-import time
+
+sys.path.pop(0)  # this folder has files with the names of standard modules
+
+import argparse  # noqa: E402
+import pathlib  # noqa: E402
+import time  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests")]
+sys.path += [str(ROOT / "bench"), str(ROOT / "tests")]
 
 import lib  # noqa: E402
 from support.guarded_region import GuardedRegion  # noqa: E402
