@@ -33,7 +33,7 @@ def placement(arena):
         def fence(self, *options, seconds=10):
             self.epoch = self._epoch() + 1
             return domicile("region", "fence", "--dsn", arena.dsn("node_login"), "--org", arena.own, "--epoch", self.epoch,
-                            "--timeout", seconds, *options, check=False)
+                            "--deadline-ms", seconds * 1000, *options, check=False)
 
         def home(self):
             self.admin.must("SELECT domicile.home_organization($1, $2)", arena.own, self._epoch() + 1)

@@ -16,4 +16,6 @@ INSERT INTO public.report SELECT {{other}}, i, 'bravo report ' || i FROM generat
 INSERT INTO app.country VALUES ('CA', 'Canada'), ('US', 'United States');
 INSERT INTO app.account VALUES ('u-1', 'alpha Ada'), ('u-2', 'bravo Grace');
 INSERT INTO app.member VALUES ({{own}}, 'u-1'), ({{other}}, 'u-2');
+GRANT SELECT ON app.course_titles, app.course_titles_invoker, app.course_titles_barrier TO domicile_tenant, domicile_app;
+GRANT INSERT ON app.course_titles TO domicile_tenant, domicile_app;
 SELECT setval('app.course_number', 1000);

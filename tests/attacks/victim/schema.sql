@@ -30,7 +30,7 @@ CREATE TABLE app.lesson (                -- a child with the key of its own, and
 CREATE TABLE app.enrolment (             -- a parent with a plain key, as most applications have
   id bigint PRIMARY KEY,
   org_id {{key}} NOT NULL,
-  person text NOT NULL
+  person text NOT NULL UNIQUE
 );
 
 CREATE TABLE app.answer (                -- a child that reaches its organization by a path only
