@@ -70,6 +70,15 @@ bool is_escape(std::string_view text) {
   return text.size() >= 2 && hex_value(text[0]) >= 0 && hex_value(text[1]) >= 0;
 }
 
+// An escape that appears only once the escapes are decoded, from whatever parts.
+bool holds_escape(std::string_view decoded) {
+  for (std::size_t at = decoded.find('%'); at != std::string_view::npos;
+       at = decoded.find('%', at + 1)) {
+    if (is_escape(decoded.substr(at + 1))) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Fault clean_path(std::string_view raw, std::span<char> scratch, CleanPath& out) {
@@ -96,7 +105,6 @@ Fault clean_path(std::string_view raw, std::span<char> scratch, CleanPath& out) 
       c = static_cast<char>(hex_value(raw[i + 1]) * 16 + hex_value(raw[i + 2]));
       i += 2;
       if (const Fault fault = fault_of_escaped(c); fault != Fault::none) return fault;
-      if (c == '%' && is_escape(raw.substr(i + 1))) return Fault::path_double_encoding;
       if (!is_class(c, kUnreserved)) {
         const auto byte = static_cast<unsigned char>(c);
         canonical[canonical_size++] = '%';
@@ -110,6 +118,7 @@ Fault clean_path(std::string_view raw, std::span<char> scratch, CleanPath& out) 
     decoded[decoded_size++] = c;
   }
   out = {{canonical, canonical_size}, {decoded, decoded_size}};
+  if (holds_escape(out.decoded)) return Fault::path_double_encoding;
   if (!is_utf8(out.decoded)) return Fault::path_non_ascii;
   return check_segments(out.decoded);
 }
