@@ -197,7 +197,7 @@ def test_logical_apply_of_a_foreign_row_is_refused(arena):
     try:
         with arena.superuser("elsewhere") as source, arena.superuser("apply_copy") as target:
             source.must("CREATE SCHEMA app")
-            source.must("CREATE TABLE app.course (org_id bigint, id bigint, title text, code int, PRIMARY KEY (org_id, id))")
+            source.must("CREATE TABLE app.course (org_id bigint, id bigint, title text, code int DEFAULT 0, PRIMARY KEY (org_id, id))")
             source.must("CREATE PUBLICATION p FOR TABLE app.course")
             source.must("SELECT pg_create_logical_replication_slot('apply_slot', 'pgoutput')")
             for (name,) in target.must("SELECT quote_ident(evtname) FROM pg_event_trigger").rows:
