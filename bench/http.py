@@ -8,21 +8,36 @@ service. Rounds are interleaved, so that a noisy machine disturbs everybody alik
     ./dev bench http [--check] [--seconds 2] [--rounds 5] [--only warm]
 """
 
-import argparse
-import os
-import pathlib
-import shutil
-import signal
-import socket
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
+
+# This folder holds http.py and token.py, which must not stand in for Python's own modules.
+FOLDER = __file__.rpartition("/")[0] or "."
+sys.path[:] = [entry for entry in sys.path if entry not in ("", FOLDER)]
+
+import argparse  # noqa: E402
+import importlib.util  # noqa: E402
+import os  # noqa: E402
+import pathlib  # noqa: E402
+import shutil  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
+import statistics  # noqa: E402
+import subprocess  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "bench"))
-import lib  # noqa: E402
+
+
+def load_lib():
+    spec = importlib.util.spec_from_file_location("bench_lib", ROOT / "bench" / "lib.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bench_lib"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+lib = load_lib()
 
 TICK = os.sysconf("SC_CLK_TCK")
 
