@@ -33,7 +33,7 @@ def fill(region: GuardedRegion, rows: int, organizations: int):
                                "AND conname = 'domicile_home'").fetchone()[0].replace(" NOT VALID", "")
         c.execute("ALTER TABLE app.course DROP CONSTRAINT domicile_home, DROP CONSTRAINT course_pkey")
         # An organization's rows lie scattered over the table, as they do when it grew over years.
-        c.execute(f"INSERT INTO app.course SELECT 1 + (i * 7919) % {organizations}, i, 'course ' || i FROM generate_series(1, {rows}) i")
+        c.execute(f"INSERT INTO app.course SELECT 1 + (i::bigint * 7919) % {organizations}, i, 'course ' || i FROM generate_series(1, {rows}) i")
         c.execute("ALTER TABLE app.course ADD PRIMARY KEY (org_id, id)")
         c.execute(f"ALTER TABLE app.course ADD CONSTRAINT domicile_home {definition} NOT VALID")
         c.execute("VACUUM ANALYZE app.course")

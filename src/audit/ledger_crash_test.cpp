@@ -189,7 +189,7 @@ TEST(LedgerCrash, AMissingSegmentOrRecordIsRefused) {
   SimulatedDisk disk;
   {
     auto ledger = open_on(disk, clock).value();
-    write_some(*ledger, "a");
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(ledger->record(request(std::to_string(i))));
   }
   auto files = disk.files();
   ASSERT_GE(files.size(), 3u);
