@@ -77,7 +77,11 @@ class LocalRegions:
         dsn = pathlib.Path(self.region(region_id)["dsn_files"]["superuser"]).read_text()
         if database:
             dsn = dsn.replace("dbname=learning", f"dbname={database}")
-        return psycopg.connect(dsn, autocommit=True)
+        def connected():
+            with contextlib.suppress(psycopg.OperationalError):  # after a kill it replays its log first
+                return psycopg.connect(dsn, autocommit=True)
+
+        return wait_until(connected, 30, f"{region_id}'s database answers")
 
     def get(self, url: str, *options: str) -> tuple[int, str]:
         """Status and body, by curl with the local authority; 0 when nobody answers."""
