@@ -58,7 +58,7 @@ BEGIN
   EXECUTE format($sql$
     CREATE OR REPLACE FUNCTION domicile.homed(o {{key_type}}) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
     DECLARE
-      organization pg_catalog.name := {{role_of}};
+      organization pg_catalog.oid := {{role_oid}};
     BEGIN
       IF %1$s AND pg_catalog.pg_has_role(organization, 'domicile_homed', 'member')
          AND NOT pg_catalog.pg_has_role(organization, 'domicile_owner', 'member') THEN
@@ -116,10 +116,8 @@ $$;
 CREATE FUNCTION domicile.observed(o {{key_type}}, table_name text) RETURNS boolean LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER AS $$
 BEGIN
-  IF pg_catalog.to_regrole(pg_catalog.quote_ident({{role_of}}::pg_catalog.text)) IS NOT NULL THEN
-    IF domicile.region_open() AND pg_catalog.pg_has_role({{role_of}}, 'domicile_homed', 'member') THEN
-      RETURN true;
-    END IF;
+  IF domicile.region_open() AND pg_catalog.pg_has_role({{role_oid}}::pg_catalog.oid, 'domicile_homed', 'member') THEN
+    RETURN true;
   END IF;
   BEGIN
     IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable' OR NOT EXISTS (

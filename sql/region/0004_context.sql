@@ -34,6 +34,16 @@ BEGIN
 END
 $$;
 
+-- Row security asks for the context only where it meets a row, so a statement that finds none would pass without
+-- one, and tell by its silence. This stands beside it and runs once per statement, whatever the plan.
+CREATE FUNCTION domicile.require_context() RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
+BEGIN
+  IF coalesce(pg_catalog.current_setting('domicile.entered', true), '') OPERATOR(pg_catalog.<>) '' THEN RETURN true; END IF;
+  PERFORM domicile_private.no_context('this transaction has no organization context');
+  RETURN false;
+END
+$$;
+
 -- One body per key type: what a role's name and the slots mean.
 DO $do$
 DECLARE
@@ -96,8 +106,10 @@ DECLARE
   expiry bigint;
   now_s double precision := date_part('epoch', clock_timestamp());
   organization {{key_type}};
+  high bigint := 0;
+  low bigint;
+  again boolean := false;
   hash text;
-  again boolean;
 BEGIN
   IF current_setting('transaction_read_only') = 'on' THEN
     RAISE EXCEPTION 'domicile: enter() cannot run in a read-only transaction' USING ERRCODE = '25006',
@@ -125,26 +137,28 @@ BEGIN
     PERFORM domicile_private.no_context('the context token is for another database, or for an organization, '
                                         'or an epoch of it, that is not served here');
   END IF;
+  IF '{{key_type}}' = 'bigint' THEN
+    low := part[3]::bigint;
+  ELSE
+    hash := CASE '{{key_type}}' WHEN 'uuid' THEN replace(part[3], '-', '')
+                                ELSE left(encode(sha256(convert_to(part[3], 'UTF8')), 'hex'), 32) END;
+    high := ('x' || left(hash, 16))::bit(64)::bigint;
+    low := ('x' || right(hash, 16))::bit(64)::bigint;
+  END IF;
   -- One transaction, one organization: rows read under the first context must not be written under a second.
-  IF coalesce(current_setting('domicile.entered', true), '') NOT IN ('', organization::text) THEN
+  IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
     BEGIN
-      again := currval('domicile_private.slot_transaction') = pg_current_xact_id()::text::bigint;
+      again := currval('domicile_private.slot_transaction') = pg_current_xact_id()::text::bigint
+               AND (currval('domicile_private.slot_low') <> low OR currval('domicile_private.slot_high') <> high);
     EXCEPTION WHEN object_not_in_prerequisite_state THEN
-      again := false;  -- the setting was forged: nothing entered in this session yet
+      again := false;  -- nobody entered in this session yet
     END;
     IF again THEN
       PERFORM domicile_private.no_context('this transaction already entered another organization');
     END IF;
   END IF;
 
-  IF '{{key_type}}' = 'bigint' THEN
-    PERFORM setval('domicile_private.slot_low', part[3]::bigint);
-  ELSE
-    hash := CASE '{{key_type}}' WHEN 'uuid' THEN replace(part[3], '-', '')
-                                ELSE left(encode(sha256(convert_to(part[3], 'UTF8')), 'hex'), 32) END;
-    PERFORM setval('domicile_private.slot_high', ('x' || left(hash, 16))::bit(64)::bigint),
-            setval('domicile_private.slot_low', ('x' || right(hash, 16))::bit(64)::bigint);
-  END IF;
+  PERFORM setval('domicile_private.slot_high', high), setval('domicile_private.slot_low', low);
   PERFORM setval('domicile_private.slot_expiry', expiry),
           setval('domicile_private.slot_transaction', pg_current_xact_id()::text::bigint),
           set_config('domicile.entered', organization::text, true);

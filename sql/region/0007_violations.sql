@@ -46,10 +46,10 @@ $$;
 CREATE FUNCTION domicile_private.grants() RETURNS TABLE (rel oid, grantee oid, privilege text, of_column boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT c.oid, a.grantee, a.privilege_type, false FROM pg_class c, aclexplode(c.relacl) a
-  WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND a.grantee <> c.relowner AND c.relnamespace >= 16384
+  WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v') AND a.grantee <> c.relowner AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
   UNION ALL
   SELECT c.oid, a.grantee, a.privilege_type, true FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid, aclexplode(t.attacl) a
-  WHERE t.attacl IS NOT NULL AND a.grantee <> c.relowner AND c.relnamespace >= 16384
+  WHERE t.attacl IS NOT NULL AND a.grantee <> c.relowner AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'
 $$;
 
 CREATE FUNCTION domicile_private.table_violations() RETURNS TABLE (kind text, object text, detail text, severity text)
@@ -135,7 +135,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'unique_without_organization', i.indexrelid::regclass::text, 'a unique index that the organization does not lead tells one tenant of another''s keys', 'report'
   FROM armed a JOIN pg_index i ON i.indrelid = a.rel AND i.indisunique JOIN pg_attribute k ON k.attrelid = a.rel AND k.attname = a.key_column
-  WHERE a.class = 'organization' AND i.indkey[0] <> k.attnum AND NOT i.indisprimary
+  WHERE a.class = 'organization' AND NOT a.part AND i.indkey[0] <> k.attnum
   UNION ALL
   SELECT 'foreign_key_without_organization', a.label, format('foreign key %I does not hold the organization: it may point into another tenant''s rows', x.conname), 'report'
   FROM armed a JOIN pg_constraint x ON x.conrelid = a.rel AND x.contype = 'f' AND x.conparentid = 0

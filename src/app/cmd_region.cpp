@@ -32,6 +32,7 @@ struct RegionOptions {
   bool dry_run = false;
   bool accept = false;
   bool allow_old_server = false;
+  bool keep_temporary = false;
   bool refuse_only = false;
   int lock_timeout_ms = 2'000;
   int attempts = 5;
@@ -76,6 +77,7 @@ Result<int> init(const Cli& cli, const RegionOptions& options) {
   install.node_roles = options.node_roles;
   install.accept_findings = options.accept;
   install.allow_old_server = options.allow_old_server;
+  install.keep_temporary = options.keep_temporary;
   install.apply.dry_run = options.dry_run;
   install.apply.lock_timeout = std::chrono::milliseconds(options.lock_timeout_ms);
   install.apply.attempts = options.attempts;
@@ -183,6 +185,9 @@ void add_region(CLI::App& root, Cli& cli) {
       ->add_flag("--allow-old-server", options->allow_old_server,
                  "For trials: also below the safe minor version")
       ->group("");
+  verb_init->add_flag("--keep-temporary", options->keep_temporary,
+                      "Let every role make temporary tables (a pooled connection then carries them "
+                      "from one tenant to the next)");
   verb_init
       ->add_option("--lock-timeout-ms", options->lock_timeout_ms,
                    "How long one attempt may wait for a table's lock")

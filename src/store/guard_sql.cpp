@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "crypto/sha256.h"
 #include "pg/connection.h"
 #include "store/guard_path.h"
 
@@ -184,8 +183,14 @@ class Planner {
     }
     write_guard(guard, columns, homed, mixed, observe);
     if (observe) return;
-    guard.policy.push_back(fmt::format(
-        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, own, own));
+    // The first half asks for a context whatever the plan, the second one confines.
+    const std::string gate =
+        "(pg_catalog.left(session_user::pg_catalog.text, 4) = 'org_' OR "
+        "domicile.require_context()) "
+        "AND ";
+    guard.policy.push_back(
+        fmt::format("CREATE POLICY domicile_org ON {} USING ({}{}) WITH CHECK ({})", table_,
+                    mixed ? "" : gate, own, own));
     if (mixed) {
       guard.policy.push_back(
           fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} IS NULL)", table_,
@@ -358,8 +363,8 @@ class Planner {
     guard.grants.push_back(fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_tenant, domicile_app",
                                        q(guard.name.schema)));
     if (secured) {
-      guard.grants.push_back(fmt::format("SELECT domicile_private.grant_sequences({})",
-                                         pg::quote_literal(table_)));
+      guard.grants.push_back(
+          fmt::format("SELECT domicile_private.grant_sequences({})", pg::quote_literal(table_)));
     }
   }
 
@@ -389,47 +394,7 @@ class Planner {
   std::string table_;
 };
 
-std::string hash_of(const std::vector<std::string>& lines) {
-  return crypto::sha256_hex(fmt::format("{}", fmt::join(lines, "\n"))).substr(0, 24);
-}
-
 }  // namespace
-
-std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
-  const std::string prefix = "('org_' OPERATOR(pg_catalog.||) o::pg_catalog.text)::pg_catalog.name";
-  const std::string hashed =
-      "('org_t' OPERATOR(pg_catalog.||) "
-      "pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(o, 'UTF8')), "
-      "'hex'), 32))::pg_catalog.name";
-  switch (type) {
-    case domain::KeyType::bigint:
-      return {{"key_type", "bigint"},
-              {"role_of", prefix},
-              {"role_pattern", "^org_(0|-?[1-9][0-9]{0,18})$"}};
-    case domain::KeyType::uuid:
-      return {
-          {"key_type", "uuid"},
-          {"role_of", prefix},
-          {"role_pattern", "^org_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"}};
-    case domain::KeyType::text:
-      return {{"key_type", "text"}, {"role_of", hashed}, {"role_pattern", "^org_t[0-9a-f]{32}$"}};
-  }
-  return {};
-}
-
-std::string TableGuard::guard_hash() const {
-  std::vector<std::string> all = functions;
-  all.insert(all.end(), guard.begin(), guard.end());
-  return hash_of(all);
-}
-
-std::string TableGuard::policy_hash() const {
-  std::vector<std::string> all = policy;
-  all.insert(all.end(), grants.begin(), grants.end());
-  return hash_of(all);
-}
-
-std::string quoted(const QualifiedName& name) { return q(name.schema) + "." + q(name.name); }
 
 Result<std::vector<TableGuard>> plan_guards(const Catalog& catalog, const Schema& schema) {
   return Planner(catalog, schema).plan();

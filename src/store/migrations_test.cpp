@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "store/guard_sql.h"
+
 namespace domicile::store {
 namespace {
 
@@ -18,7 +20,7 @@ TEST(FillPlaceholders, RefusesWhatIsMissingOrOpen) {
 
 TEST(MigrationSteps, AreSortedAndNamed) {
   MigrationOptions options{.set = "region", .schema = "domicile", .last = 99};
-  options.values = {{"key_type", "bigint"}};
+  options.values = region_placeholders(domain::KeyType::text);
   const auto steps = migration_steps(options);
   ASSERT_TRUE(steps) << steps.error().message;
   for (std::size_t i = 1; i < steps->size(); ++i) {

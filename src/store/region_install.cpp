@@ -136,6 +136,30 @@ Result<void> grant_memberships(pg::Connection& connection, const InstallOptions&
   return grant("domicile_node", options.node_roles);
 }
 
+// A temporary table outlives its transaction on a pooled connection and has no row security: what one tenant puts
+// there, another's statement would find. PUBLIC loses the right; organizations' own roles, which share no connection, keep it.
+Result<void> temporary_tables(pg::Connection& connection, const InstallOptions& options,
+                              InstallReport& report) {
+  if (options.keep_temporary) return {};
+  auto rows =
+      TRY(connection.query("SELECT d.datname, pg_catalog.pg_has_role(current_user, d.datdba, "
+                           "'usage') FROM pg_catalog.pg_database d "
+                           "WHERE d.datname = pg_catalog.current_database() AND EXISTS (SELECT "
+                           "FROM pg_catalog.aclexplode(coalesce(d.datacl, "
+                           "pg_catalog.acldefault('d', d.datdba))) a WHERE a.grantee = 0 AND "
+                           "a.privilege_type = 'TEMPORARY')"));
+  if (rows.size() == 0 || !rows.boolean(0, 1)) return {};
+  const std::string database = pg::quote_identifier(rows.text(0, 0));
+  report.granted.push_back(fmt::format("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", database));
+  report.granted.push_back(
+      fmt::format("GRANT TEMPORARY ON DATABASE {} TO domicile_tenant", database));
+  if (options.apply.dry_run) return {};
+  return connection.transaction([&]() -> Result<void> {
+    TRY(connection.script(report.granted[report.granted.size() - 2]));
+    return connection.script(report.granted.back());
+  });
+}
+
 constexpr const char* kEventTriggersThere =
     "SELECT count(*) = 2 FROM pg_catalog.pg_event_trigger e WHERE e.evtenabled = 'A' AND "
     "((e.evtname = 'domicile_ddl' AND e.evtfoid = to_regprocedure('domicile.on_ddl()')) OR "
@@ -191,6 +215,7 @@ Result<InstallReport> install_region(pg::Connection& connection, const catalog::
   }
   report.tables = TRY(apply_catalog(connection, plan, options.apply));
   TRY(grant_memberships(connection, options, report));
+  TRY(temporary_tables(connection, options, report));
   if (options.apply.dry_run) {
     if (installed) report.event_triggers = TRY(yes(connection, kEventTriggersThere));
     return report;

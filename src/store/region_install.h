@@ -23,6 +23,7 @@ struct InstallOptions {
       false;  // take what violations() would refuse as known (done at the first run anyway)
   pg::Connection* superuser = nullptr;  // for event triggers where the installer may not make them
   bool allow_old_server = false;
+  bool keep_temporary = false;  // let every role make temporary tables, as before
   ApplyOptions apply;
 };
 
