@@ -106,7 +106,7 @@ def test_a_dry_run_meets_the_databases_rules_and_leaves_nothing(directory, regio
     directory("user", "create", "--org", "7", "--login", "maybe", "--password-file", "-", "--dry-run", stdin=PASSWORD + "\n")
     refused = directory("user", "create", "--org", "8", "--login", "maybe", "--password-file", "-", "--dry-run",
                         stdin=PASSWORD + "\n", check=False)
-    assert refused.returncode == 1 and "not homed" in error(refused)["message"]
+    assert refused.returncode == 1 and "not writable in this region" in error(refused)["message"]
     assert (count(region, "user_account"), count(region, "outbox")) == before
 
 
