@@ -49,55 +49,76 @@ std::shared_ptr<const policy::RoutePolicy> routes() {
 }
 
 struct Case {
-  domain::Principal principal;
+  domain::OrgKey own, other;
   std::string path;
 };
 
-// One request each of so many people that their organizations do not stay in the cache.
+// Organizations in random order, so many that they do not stay in the cache.
 std::vector<Case> cases(bool grants) {
   std::mt19937 random(1);
   std::vector<Case> out(1 << 16);
   for (Case& c : out) {
-    const std::string own =
-        std::to_string(1'000'000 + static_cast<int>(random() % (kOrganizations / 2)) * 2);
-    const std::string other =
-        std::to_string(1'000'000 + static_cast<int>(random() % (kOrganizations / 2)) * 2);
-    c.principal.organization = domain::OrgKey(own);
-    c.principal.region = domain::RegionId("ca-central-1");
-    c.principal.epoch = 3;
-    c.principal.expires_at = kNow + 60;
-    for (const char* p :
-         {"answers:write", "attempts:write", "courses:read", "lessons:read", "questions:read"}) {
-      c.principal.permissions.emplace_back(p);
-    }
-    if (grants) {
-      c.principal.grants.push_back({.id = "g",
-                                    .organization = domain::OrgKey(other),
-                                    .permissions = {domain::Permission("courses:read")},
-                                    .expires_at = kNow + 9});
-    }
-    c.path = fmt::format("/orgs/{}/courses/12345", grants ? other : own);
+    const auto one = [&] {
+      return domain::OrgKey(
+          std::to_string(1'000'000 + static_cast<int>(random() % (kOrganizations / 2)) * 2));
+    };
+    c.own = one();
+    c.other = one();
+    c.path = fmt::format("/orgs/{}/courses/12345", grants ? c.other.view() : c.own.view());
   }
   return out;
 }
 
-void decide(benchmark::State& state, bool with_match, bool grants) {
+domain::Principal person(bool grants) {
+  domain::Principal p;
+  p.region = domain::RegionId("ca-central-1");
+  p.epoch = 3;
+  p.expires_at = kNow + 60;
+  for (const char* text :
+       {"answers:write", "attempts:write", "courses:read", "lessons:read", "questions:read"}) {
+    p.permissions.emplace_back(text);
+  }
+  if (grants)
+    p.grants.push_back({.id = "g",
+                        .organization = {},
+                        .permissions = {domain::Permission("courses:read")},
+                        .expires_at = kNow + 9});
+  return p;
+}
+
+enum class Principals {
+  hot,
+  cold
+};  // cold: one for each request, all of them out of the cache too
+
+void decide(benchmark::State& state, bool with_match, bool grants, Principals principals) {
   static const auto organizations = snapshot();
   static const auto policy = routes();
   const auto all = cases(grants);
+  std::vector<domain::Principal> people(principals == Principals::cold ? all.size() : 1,
+                                        person(grants));
+  for (std::size_t n = 0; n < people.size(); ++n) {
+    people[n].organization = all[n].own;
+    if (grants) people[n].grants[0].organization = all[n].other;
+  }
+  const auto one_match = policy->match("GET", all[0].path);
   std::size_t i = 0;
   std::size_t permits = 0;
-  const auto one_match = policy->match("GET", all[0].path);
   for (auto _ : state) {
-    const Case& c = all[i++ & (all.size() - 1)];
+    const std::size_t n = i++ & (all.size() - 1);
+    const Case& c = all[n];
+    domain::Principal& p = people[principals == Principals::cold ? n : 0];
+    if (principals == Principals::hot) {  // the copy of the key counts as ours
+      p.organization = c.own;
+      if (grants) p.grants[0].organization = c.other;
+    }
     policy::RouteMatch match = one_match;
     if (with_match) {
       match = policy->match("GET", c.path);
     } else {
-      match.organization_in_path =
-          grants ? c.principal.grants[0].organization.view() : c.principal.organization.view();
+      match.organization_in_path = grants ? c.other.view() : c.own.view();
     }
-    const auto permit = policy::authorize({.match = match, .organization_header = {}}, &c.principal,
+    const auto permit = policy::authorize({.match = match, .organization_header = {}}, &p,
                                           *organizations, "ca-central-1", kNow);
     if (permit) {
       const auto to = policy::route(*permit, *organizations);
@@ -110,7 +131,8 @@ void decide(benchmark::State& state, bool with_match, bool grants) {
 
 }  // namespace
 
-BENCHMARK_CAPTURE(decide, authorize_and_route, false, false);
-BENCHMARK_CAPTURE(decide, match_authorize_and_route, true, false);
-BENCHMARK_CAPTURE(decide, with_a_grant, false, true);
+BENCHMARK_CAPTURE(decide, authorize_and_route, false, false, Principals::hot);
+BENCHMARK_CAPTURE(decide, match_authorize_and_route, true, false, Principals::hot);
+BENCHMARK_CAPTURE(decide, with_a_grant, false, true, Principals::hot);
+BENCHMARK_CAPTURE(decide, match_authorize_and_route_cold_principals, true, false, Principals::cold);
 BENCHMARK_MAIN();

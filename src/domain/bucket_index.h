@@ -10,6 +10,8 @@
 #include <optional>
 #include <vector>
 
+#include "domain/huge_allocator.h"
+
 namespace domicile::domain {
 
 class BucketIndex {
@@ -97,7 +99,7 @@ class BucketIndex {
     return nullptr;
   }
 
-  std::vector<Bucket> buckets_;
+  std::vector<Bucket, HugeAllocator<Bucket>> buckets_;
   std::size_t capacity_ = 0;
   std::size_t size_ = 0;
 };

@@ -163,7 +163,7 @@ std::size_t RegistryLayer::memory_bytes() const {
          domain_index_.memory_bytes();
 }
 
-Result<RegistryLayer> RegistryLayer::adopt(std::vector<char> arena, std::vector<DomainHash> domains,
+Result<RegistryLayer> RegistryLayer::adopt(Bytes arena, std::vector<DomainHash> domains,
                                            std::size_t organizations, std::size_t regions) {
   RegistryLayer layer;
   // Before anything is sized by a count that the bytes claim: each record has a least size.

@@ -40,6 +40,8 @@ struct RegistryRecord {
 
 class RegistryLayer {
  public:
+  using Bytes = std::vector<char, HugeAllocator<char>>;
+
   static constexpr std::size_t kHeadBytes = 26;
   static constexpr std::size_t kUnit = 8;
   static constexpr std::size_t kMaxRegions = 1u << 14;
@@ -93,13 +95,13 @@ class RegistryLayer {
 
   // Takes over an arena as a whole (from a file): checks every record, name, and that no key, slug
   // or domain stands twice.
-  static Result<RegistryLayer> adopt(std::vector<char> arena, std::vector<DomainHash> domains,
+  static Result<RegistryLayer> adopt(Bytes arena, std::vector<DomainHash> domains,
                                      std::size_t organizations, std::size_t regions);
 
  private:
   void grow_indexes();
 
-  std::vector<char> arena_;
+  Bytes arena_;
   std::vector<DomainHash> domains_;
   std::vector<std::uint32_t> owners_;  // of domains_: record positions
   BucketIndex keys_;

@@ -138,7 +138,7 @@ Result<std::shared_ptr<const RegistrySnapshot>> RegistrySnapshot::decode(std::st
   std::vector<DomainHash> hashes(static_cast<std::size_t>(domain_count));
   if (!hashes.empty()) std::memcpy(hashes.data(), domains.data(), domains.size());
   parts->base = std::make_shared<RegistryLayer>(
-      TRY(RegistryLayer::adopt(std::vector<char>(arena.begin(), arena.end()), std::move(hashes),
+      TRY(RegistryLayer::adopt(RegistryLayer::Bytes(arena.begin(), arena.end()), std::move(hashes),
                                static_cast<std::size_t>(organizations), parts->regions.size())));
   return std::shared_ptr<const RegistrySnapshot>(new RegistrySnapshot(std::move(parts)));
 }

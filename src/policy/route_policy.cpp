@@ -12,25 +12,32 @@ constexpr std::string_view kMethods[kMethodCount] = {"GET",   "HEAD",   "POST", 
                                                      "PATCH", "DELETE", "OPTIONS"};
 
 struct Split {
-  std::array<std::string_view, kMaxSegments> segments;
+  std::string_view path;
+  std::array<std::uint32_t, kMaxSegments> starts;  // only the first `count` are set
+  std::array<std::uint32_t, kMaxSegments> ends;
   std::size_t count = 0;
   bool ok = false;
+
+  std::string_view segment(std::size_t i) const {
+    return path.substr(starts[i], ends[i] - starts[i]);
+  }
 };
 
 Split split(std::string_view path) {
-  Split out;
-  if (!path.starts_with('/')) return out;
-  path.remove_prefix(1);
-  if (path.empty()) {
+  Split out;  // NOLINT: the arrays are filled as far as they are read
+  out.path = path;
+  if (!path.starts_with('/') || path.size() > UINT32_MAX) return out;
+  if (path.size() == 1) {
     out.ok = true;
     return out;
   }
-  for (;;) {
-    const auto slash = path.find('/');
-    if (slash == 0 || path.empty() || out.count == kMaxSegments) return out;
-    out.segments[out.count++] = path.substr(0, slash);
-    if (slash == std::string_view::npos) break;
-    path.remove_prefix(slash + 1);
+  for (std::size_t from = 1;;) {
+    const auto slash = std::min(path.find('/', from), path.size());
+    if (slash == from || out.count == kMaxSegments) return out;
+    out.starts[out.count] = static_cast<std::uint32_t>(from);
+    out.ends[out.count++] = static_cast<std::uint32_t>(slash);
+    if (slash == path.size()) break;
+    from = slash + 1;
   }
   out.ok = true;
   return out;
@@ -45,7 +52,7 @@ class Walk {
   const RouteRule* from(std::uint32_t node_at, std::size_t depth) {
     const RouteNode& node = tables_.nodes[node_at];
     if (depth == path_.count) return chosen(node.here);
-    const std::string_view segment = path_.segments[depth];
+    const std::string_view segment = path_.segment(depth);
     const auto edge = std::ranges::lower_bound(node.literals, segment, {}, &RouteNode::Edge::text);
     if (edge != node.literals.end() && edge->text == segment) {
       if (const RouteRule* rule = from(edge->node, depth + 1)) return rule;
@@ -101,7 +108,7 @@ RouteMatch RoutePolicy::match(std::string_view method, std::string_view path) co
   }
   RouteMatch found{.outcome = MatchOutcome::found, .rule = rule, .organization_in_path = {}};
   if (rule->place == OrganizationPlace::path) {
-    found.organization_in_path = segments.segments[rule->organization_segment];
+    found.organization_in_path = segments.segment(rule->organization_segment);
   }
   return found;
 }
