@@ -2,24 +2,42 @@
 
 import base64
 import concurrent.futures
-import contextlib
 import http.client
 import json
+import pathlib
+import re
 import ssl
+import tempfile
 import urllib.parse
 
 import jwt
 import pytest
 from support.domicile import domicile
-from support.local_regions import LocalRegions, wait_until
+from support.local_regions import LEARNING, LocalRegions, free_port, wait_until
 
 CANADA, US = "ca-central-1", "us-east-1"
 PASSWORD = "correct horse battery"
 
 
+def own_ports(folder: pathlib.Path) -> pathlib.Path:
+    """The learning platform's regions on ports of our own: other tests may run beside this one."""
+    text = LEARNING.read_text()
+    for name in ("schema", "catalog", "routes", "roles"):
+        text = re.sub(rf'^{name} = "(.*)"$', lambda m: f'{name} = "{LEARNING.parent / m[1]}"', text, flags=re.M)
+    text = re.sub(r"^files = \[(.*)\]$", lambda m: "files = [" + ", ".join(
+        f'"{LEARNING.parent / f}"' for f in re.findall(r'"(.*?)"', m[1])) + "]", text, flags=re.M)
+    for region in (CANADA, US):
+        ports = "".join(f"{name}_port = {free_port()}\n" for name in ("door", "application", "postgresql"))
+        text = text.replace(f"[region.{region}]\n", f"[region.{region}]\n{ports}")
+    config = folder / "regions.toml"
+    config.write_text(text)
+    return config
+
+
 class World:
     def __init__(self):
-        self.local = LocalRegions()
+        self.folder = tempfile.TemporaryDirectory(prefix="domicile-identity-")
+        self.local = LocalRegions(own_ports(pathlib.Path(self.folder.name)))
         try:
             self.local.up()
             self._people()
@@ -63,7 +81,8 @@ class World:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             text = answer.read()
-            return answer.status, json.loads(text) if text else {}, {k.lower(): v for k, v in answer.getheaders()}
+            json_body = "json" in answer.headers.get("content-type", "")
+            return answer.status, json.loads(text) if json_body else {}, {k.lower(): v for k, v in answer.getheaders()}
         finally:
             connection.close()
 
@@ -93,10 +112,7 @@ class World:
 
     def events(self, region: str) -> list[dict]:
         folder = self.local.data / "regions" / region / "node" / "audit"
-        done = domicile("--output", "json", "audit", "list", "--directory", folder, "--limit", "1000")
-        with contextlib.suppress(ValueError):
-            listed = json.loads(done.stdout)
-            return listed if isinstance(listed, list) else listed.get("events", listed)
+        done = domicile("--output", "json", "audit", "list", folder)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 
