@@ -67,6 +67,7 @@ $$;
 CREATE FUNCTION domicile.check_residency(schema_name text, table_name text) RETURNS TABLE (method text, organizations bigint,
   strangers bigint, examples text[], keyless boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_nestloop = off SET enable_mergejoin = off
 SET jit = off AS $fn$
 DECLARE
   spec record;

@@ -24,8 +24,7 @@ CREATE TABLE app.activity_2025 PARTITION OF app.activity FOR VALUES FROM ('2025-
 CREATE TABLE app.activity_2026 PARTITION OF app.activity FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 CREATE INDEX ON app.activity (org_id);
 CREATE TABLE app.draft (org_id bigint NOT NULL, id bigint NOT NULL, PRIMARY KEY (org_id, id));
-CREATE TABLE app.note (org_id bigint, id bigint PRIMARY KEY);
-CREATE INDEX ON app.note (org_id);
+CREATE TABLE app.note (org_id bigint, id bigint NOT NULL, UNIQUE (org_id, id));
 CREATE TABLE app.question (id bigint PRIMARY KEY, org_id bigint, prompt text NOT NULL);
 CREATE TABLE app.country (code text PRIMARY KEY, name text NOT NULL);
 RESET ROLE;
@@ -105,7 +104,7 @@ class GuardedRegion:
             {"key": key, "epoch": 1, "state": "active"} for key in self.organizations]}))
 
     def reconcile(self):
-        domicile("region", "reconcile", "--dsn", self.dsn("node_login"), "--placements", self.placements())
+        domicile("region", "reconcile", "--dsn", self.dsn("node_login"), "--placements", self.placements(), timeout=900)
 
     def dsn(self, user: str) -> str:
         return f"host=127.0.0.1 port={self.cluster.port} dbname=region user={user} password={PASSWORD}"
