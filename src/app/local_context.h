@@ -6,6 +6,7 @@
 #include <string>
 
 #include "app/local_config.h"
+#include "app/local_ports.h"
 #include "app/local_process.h"
 #include "app/local_progress.h"
 #include "app/local_signals.h"
@@ -24,6 +25,7 @@ struct LocalContext {
   Account application;
   Signals& signals;
   Progress& progress;
+  PortClaims claims{};  // for as long as the regions run
 
   RegionState& of(const LocalRegion& region) { return state.regions[region.region.id.text()]; }
   std::uint16_t port(const LocalRegion& region, const std::string& kind) {

@@ -105,9 +105,9 @@ Result<void> choose_ports(LocalContext& context) {
       const std::uint16_t before = port;
       if (port != 0 && (wanted == 0 || wanted == port)) {
         taken.erase(port);
-        port = TRY(choose_port(port, taken));
+        port = TRY(choose_port(port, taken, context.claims));
       } else {
-        port = TRY(choose_port(wanted != 0 ? wanted : kind.first, taken));
+        port = TRY(choose_port(wanted != 0 ? wanted : kind.first, taken, context.claims));
       }
       const std::uint16_t expected = before != 0 && wanted == 0 ? before : wanted;
       if (expected != 0 && port != expected) {

@@ -183,7 +183,8 @@ Service LocalPostgres::service() const {
   service.program.account = account_;
   service.program.folder = cluster();
   service.program.log = paths_.log(service.name);
-  service.program.stop_signal = SIGINT;  // fast shutdown
+  service.program.stop_signal = SIGINT;         // fast shutdown
+  service.patience = std::chrono::seconds(90);  // it writes everything down, and disks may be busy
   service.last_resort = SIGQUIT;  // immediate shutdown: the log is replayed at the next start
   service.before = [self = *this] { self.clear_stale_lock(); };
   service.ready = [self = *this] {

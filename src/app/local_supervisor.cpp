@@ -22,7 +22,6 @@ using std::chrono::steady_clock;
 constexpr milliseconds kFirstDelay(200);
 constexpr milliseconds kLongestDelay(10'000);
 constexpr seconds kQuiet(30);
-constexpr seconds kPatience(20);
 const std::string kBadInput =
     "exited with 2";  // our programs' code for it: trying again does not help
 
@@ -83,7 +82,8 @@ Result<void> Supervisor::launch(Running& running) {
       write_file_atomic(paths_.run(service.name),
                         fmt::format("{} {}\n", running.pid, start_time(running.pid).value_or(0)));
   if (written) return {};
-  stop(running);
+  ::kill(running.pid, service.program.stop_signal);
+  finish(running);
   return written;
 }
 
@@ -168,28 +168,37 @@ void Supervisor::watch() {
   }
 }
 
-void Supervisor::stop(Running& running) {
+// After the stop signal: waits, and does not wait for ever.
+void Supervisor::finish(Running& running) {
   std::string how;
-  if (running.pid < 0 || reap(running, how)) return;
-  ::kill(running.pid, running.service.program.stop_signal);
-  const auto deadline = steady_clock::now() + kPatience;
-  while (steady_clock::now() < deadline) {
-    if (reap(running, how)) return;
+  const auto deadline = steady_clock::now() + running.service.patience;
+  while (running.pid >= 0 && !reap(running, how)) {
+    if (steady_clock::now() > deadline) {
+      progress_.step(running.service.region,
+                     fmt::format("the {} did not stop within {} s; ending it", running.service.what,
+                                 running.service.patience.count()));
+      ::kill(running.pid, running.service.last_resort);
+      while (!reap(running, how)) signals_.wait(milliseconds(50));
+      return;
+    }
     signals_.wait(milliseconds(50));
   }
-  progress_.step(running.service.region, fmt::format("the {} did not stop within {} s; ending it",
-                                                     running.service.what, kPatience.count()));
-  ::kill(running.pid, running.service.last_resort);
-  while (!reap(running, how)) signals_.wait(milliseconds(50));
 }
 
+// In the reverse order of kinds: nodes first, databases last; those of a kind at the same time.
 void Supervisor::stop_all() {
-  for (Running& running : services_ | std::views::reverse) {
-    if (running.pid >= 0)
-      progress_.step(running.service.region, "stopping the " + running.service.what);
-    stop(running);
+  while (!services_.empty()) {
+    const std::string what = services_.back().service.what;
+    for (Running& running : services_ | std::views::reverse) {
+      if (running.service.what != what || running.pid < 0) continue;
+      progress_.step(running.service.region, "stopping the " + what);
+      ::kill(running.pid, running.service.program.stop_signal);
+    }
+    for (Running& running : services_) {
+      if (running.service.what == what) finish(running);
+    }
+    std::erase_if(services_, [&](const Running& running) { return running.service.what == what; });
   }
-  services_.clear();
 }
 
 }  // namespace domicile::app

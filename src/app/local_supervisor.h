@@ -29,7 +29,8 @@ struct Service {
   std::function<void()> before;  // before every start; may be empty
   std::function<bool()> ready;   // asked until it says yes
   std::chrono::seconds ready_limit{60};
-  int last_resort = SIGKILL;  // when the stop signal is not enough
+  std::chrono::seconds patience{20};  // after the stop signal
+  int last_resort = SIGKILL;          // after that
 };
 
 class Supervisor {
@@ -58,7 +59,7 @@ class Supervisor {
   Result<void> launch(Running& running);
   Result<void> wait_ready(Running& running);
   bool reap(Running& running, std::string& how);
-  void stop(Running& running);
+  void finish(Running& running);
   void tend(Running& running);
 
   Signals& signals_;

@@ -133,7 +133,7 @@ def test_down_stops_everything_in_order_and_a_second_start_takes_seconds(regions
     assert not alive(supervisor) and regions.services() == []
     log = (regions.data / "log" / "up.log").read_text()
     order = [re.search(r"stopping the (\w+)", line).group(1) for line in log.splitlines() if "stopping the" in line][-6:]
-    assert order == ["node", "application", "node", "application", "database", "database"]
+    assert order == ["node", "node", "application", "application", "database", "database"]
     assert not regions.status()["running"]
 
     started = time.monotonic()
