@@ -69,7 +69,7 @@ class TestClient {
  private:
   bool more() {
     pollfd poller{fd_.get(), POLLIN, 0};
-    if (::poll(&poller, 1, 20'000) <= 0) throw std::runtime_error("no answer in 20 s: " + in_);
+    if (::poll(&poller, 1, 60'000) <= 0) throw std::runtime_error("no answer in 60 s: " + in_);
     char buffer[65536];
     const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, 0);
     if (n <= 0) return false;
