@@ -23,7 +23,9 @@ import lib  # noqa: E402
 from support.guarded_region import GuardedRegion  # noqa: E402
 
 PROOF = "SELECT method, organizations, strangers FROM domicile.check_residency('app', 'course')"
-FULL = "SELECT count(*) FROM (SELECT org_id FROM app.course GROUP BY org_id) g"
+FULL = ("SELECT count(*), count(*) FILTER (WHERE h.rolname IS NULL) FROM (SELECT org_id FROM app.course GROUP BY org_id) g "
+        "LEFT JOIN (SELECT u.rolname FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member "
+        "WHERE m.roleid = 'domicile_homed'::regrole) h ON h.rolname = ('org_' || g.org_id)::name")
 
 
 def fill(region: GuardedRegion, rows: int, organizations: int):
@@ -62,7 +64,7 @@ def main() -> int:
         begin = time.perf_counter()
         fill(region, options.rows, options.organizations)
         print(f"# {options.rows} rows of {options.organizations} organizations, loaded in {time.perf_counter() - begin:.0f} s", flush=True)
-        groups = (options.organizations,)
+        groups = (options.organizations, 0)
         with region.connect("checker") as checker, region.superuser() as superuser:
             superuser.execute("SET max_parallel_workers_per_gather = 0")  # all of its CPU in one process
             rows = [lib.compare("full scan / loose index scan",

@@ -101,8 +101,7 @@ BEGIN
   END IF;
   EXECUTE format($sql$
     WITH homed AS MATERIALIZED (
-      SELECT u.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = 'domicile_homed'
-      JOIN pg_roles u ON u.oid = m.member),
+      SELECT u.rolname FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member WHERE m.roleid = 'domicile_homed'::regrole),
     seen AS (%s)
     SELECT count(*), count(*) FILTER (WHERE h.rolname IS NULL), (array_agg(s.k::text ORDER BY s.k) FILTER (WHERE h.rolname IS NULL))[1:20]
     FROM (SELECT k, domicile.role_of(k::{{key_type}}) AS role FROM seen) s LEFT JOIN homed h ON h.rolname = s.role
