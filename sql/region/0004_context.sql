@@ -34,16 +34,6 @@ BEGIN
 END
 $$;
 
--- Row security asks for the context only where it meets a row, so a statement that finds none would pass without
--- one, and tell by its silence. This stands beside it and runs once per statement, whatever the plan.
-CREATE FUNCTION domicile.require_context() RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
-BEGIN
-  IF coalesce(pg_catalog.current_setting('domicile.entered', true), '') OPERATOR(pg_catalog.<>) '' THEN RETURN true; END IF;
-  PERFORM domicile_private.no_context('this transaction has no organization context');
-  RETURN false;
-END
-$$;
-
 -- One body per key type: what a role's name and the slots mean.
 DO $do$
 DECLARE

@@ -73,7 +73,7 @@ DECLARE
   wanted {{key_type}} := key::{{key_type}};
   had domicile.organization;
 BEGIN
-  IF (SELECT r.state FROM domicile.region r) <> 'open' THEN
+  IF NOT domicile.region_open() THEN
     RAISE EXCEPTION 'domicile: this region is closed' USING ERRCODE = '55000', HINT = 'Run domicile region reconcile.';
   END IF;
   INSERT INTO domicile.organization AS o (key, role, epoch, state)

@@ -142,6 +142,11 @@ std::vector<std::string> difference(const TableGuard& guard, const Standing& sta
     }
     if (recorded && recorded->mode == "enforce" && guard.mode != Mode::enforce) {
       sql.push_back(fmt::format("REVOKE ALL ON {} FROM domicile_tenant, domicile_app", table));
+      for (const auto& part : guard.partitions) {
+        sql.push_back(fmt::format("DROP TRIGGER IF EXISTS domicile_truncate ON {}", part));
+        sql.push_back(fmt::format(
+            "ALTER TABLE {} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY", part));
+      }
     }
     sql.insert(sql.end(), guard.policy.begin(), guard.policy.end());
     sql.insert(sql.end(), guard.grants.begin(), guard.grants.end());

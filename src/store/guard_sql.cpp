@@ -70,6 +70,7 @@ class Planner {
                      .mode = table.mode,
                      .key = table.key,
                      .planned = false,
+                     .partitions = {},
                      .functions = {},
                      .guard = {},
                      .policy = {},
@@ -96,6 +97,8 @@ class Planner {
     if (table.open_question()) guard.mode = Mode::off;
     shape_ = shape;
     table_ = quoted(table.name);
+    for (const TableShape* part : parts_of(table.name))
+      guard.partitions.push_back(quoted(part->name));
     if (guard.mode != Mode::off) {
       switch (table.table_class) {
         case TableClass::organization:
@@ -183,14 +186,8 @@ class Planner {
     }
     write_guard(guard, columns, homed, mixed, observe);
     if (observe) return;
-    // The first half asks for a context whatever the plan, the second one confines.
-    const std::string gate =
-        "(pg_catalog.left(session_user::pg_catalog.text, 4) = 'org_' OR "
-        "domicile.require_context()) "
-        "AND ";
-    guard.policy.push_back(
-        fmt::format("CREATE POLICY domicile_org ON {} USING ({}{}) WITH CHECK ({})", table_,
-                    mixed ? "" : gate, own, own));
+    guard.policy.push_back(fmt::format(
+        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, own, own));
     if (mixed) {
       guard.policy.push_back(
           fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} IS NULL)", table_,
@@ -356,9 +353,9 @@ class Planner {
       }
       guard.policy.push_back(fmt::format(fmt::runtime(enable), table_));
     }
-    for (const TableShape* part : parts_of(guard.name)) {
-      statement_guard(guard.policy, quoted(part->name));
-      if (secured) guard.policy.push_back(fmt::format(fmt::runtime(enable), quoted(part->name)));
+    for (const std::string& part : guard.partitions) {
+      statement_guard(guard.policy, part);
+      if (secured) guard.policy.push_back(fmt::format(fmt::runtime(enable), part));
     }
     guard.grants.push_back(fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_tenant, domicile_app",
                                        q(guard.name.schema)));

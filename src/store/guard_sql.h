@@ -23,14 +23,15 @@ struct TableGuard {
   catalog::QualifiedName name;
   catalog::TableClass table_class = catalog::TableClass::system;
   catalog::Mode mode = catalog::Mode::off;
-  std::string key;                     // the key column, or ""
-  bool key_required = false;           // it is NOT NULL now
-  bool planned = false;                // not in the database yet: only recorded
-  std::vector<std::string> functions;  // home_<parent>(): idempotent
-  std::vector<std::string> guard;      // CHECK and triggers; expects none of ours on the table
-  std::vector<std::string> policy;     // row security; expects none of ours on the table
-  std::vector<std::string> grants;     // idempotent
-  std::vector<std::string> notes;      // for people: proposals and limits
+  std::string key;                      // the key column, or ""
+  bool key_required = false;            // it is NOT NULL now
+  bool planned = false;                 // not in the database yet: only recorded
+  std::vector<std::string> partitions;  // quoted names, of all levels
+  std::vector<std::string> functions;   // home_<parent>(): idempotent
+  std::vector<std::string> guard;       // CHECK and triggers; expects none of ours on the table
+  std::vector<std::string> policy;      // row security; expects none of ours on the table
+  std::vector<std::string> grants;      // idempotent
+  std::vector<std::string> notes;       // for people: proposals and limits
   std::string guard_hash() const;
   std::string policy_hash() const;
 };

@@ -151,8 +151,14 @@ Result<void> temporary_tables(pg::Connection& connection, const InstallOptions& 
   if (rows.size() == 0 || !rows.boolean(0, 1)) return {};
   const std::string database = pg::quote_identifier(rows.text(0, 0));
   report.granted.push_back(fmt::format("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", database));
-  report.granted.push_back(
-      fmt::format("GRANT TEMPORARY ON DATABASE {} TO domicile_tenant", database));
+  std::string keepers = "domicile_tenant";
+  if (!options.apply.dry_run) {  // the tables' owners run migrations, which may need them
+    const auto owners = TRY(connection.query(
+        "SELECT DISTINCT pg_catalog.quote_ident(k.owner) FROM domicile.catalog_table k WHERE "
+        "k.owner IS NOT NULL AND k.mode <> 'off'"));
+    for (int i = 0; i < owners.size(); ++i) keepers += fmt::format(", {}", owners.text(i, 0));
+  }
+  report.granted.push_back(fmt::format("GRANT TEMPORARY ON DATABASE {} TO {}", database, keepers));
   if (options.apply.dry_run) return {};
   return connection.transaction([&]() -> Result<void> {
     TRY(connection.script(report.granted[report.granted.size() - 2]));
