@@ -1,15 +1,19 @@
-// domicile region list | show, and domicile registry init
+// domicile region list | show, and domicile registry init | fetch | lookup
 #include "app/cmd_region_registry.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "app/registry_verb.h"
+#include "base/clock.h"
 #include "base/file.h"
+#include "registry/follower.h"
 #include "registry/install.h"
+#include "registry/snapshot_file.h"
 
 namespace domicile::app {
 namespace {
@@ -22,6 +26,9 @@ struct Options {
   std::string file;
   std::vector<std::string> readers;
   std::vector<std::string> writers;
+  std::string directory;
+  std::string url;
+  std::string key;
 };
 
 json json_of(const domain::Region& region, const std::vector<store::RegionCount>& counts) {
@@ -113,6 +120,74 @@ Result<int> init(const Cli& cli, const Options& options) {
   return 0;
 }
 
+// The source named by the options: the master region's door, or the registry's database.
+struct Source {
+  std::unique_ptr<registry::RegistryStore> store;
+  std::unique_ptr<registry::RegistrySource> source;
+};
+
+Result<Source> open_source(const Options& options) {
+  Source out;
+  if (options.url.empty()) {
+    out.store = TRY(open_registry(options.registry));
+    out.source = std::make_unique<registry::StoreSource>(*out.store);
+    return out;
+  }
+  if (options.registry.peer_token_file.empty()) {
+    return fail(Code::invalid, "--url needs --peer-token-file: only nodes may read the feed");
+  }
+  out.source = std::make_unique<registry::PeerSource>(registry::PeerSource::Options{
+      .url = options.url,
+      .peer_token = TRY(read_secret_file(options.registry.peer_token_file)),
+      .ca_file = options.registry.ca_file});
+  return out;
+}
+
+Result<int> fetch(const Cli& cli, const Options& options) {
+  if (!std::filesystem::is_directory(options.directory)) {
+    return fail(Code::invalid, fmt::format("{} is no folder; create it first", options.directory));
+  }
+  const Source source = TRY(open_source(options));
+  SystemClock clock;
+  registry::Follower follower(*source.source, clock, {.directory = options.directory});
+  const std::uint64_t before = follower.current()->revision();
+  TRY(follower.follow_once(std::chrono::milliseconds(0)));
+  follower.stop();
+  const auto snapshot = follower.current();
+  const json out = {
+      {"registry", snapshot->registry_id()},
+      {"revision", snapshot->revision()},
+      {"former_revision", before},
+      {"organizations", snapshot->size()},
+      {"file", (std::filesystem::path(options.directory) / "registry.snapshot").string()}};
+  print(cli.json ? out.dump(2)
+                 : fmt::format("revision {} (was {}), {} organizations", snapshot->revision(),
+                               before, snapshot->size()));
+  return 0;
+}
+
+Result<int> lookup(const Cli& cli, const Options& options) {
+  const auto snapshot =
+      TRY(registry::load_snapshot(std::filesystem::path(options.directory) / "registry.snapshot"));
+  const auto found = snapshot->find(TRY(domain::parse_org_key(options.key)));
+  if (!found) {
+    return fail(Code::not_found,
+                fmt::format("the snapshot (revision {}) does not know {}", snapshot->revision(),
+                            options.key),
+                "unknown_organization");
+  }
+  const json out = {{"key", found->key},
+                    {"slug", found->slug},
+                    {"region", found->home->id.text()},
+                    {"state", to_string(found->state)},
+                    {"epoch", found->epoch},
+                    {"revision", found->revision}};
+  print(cli.json ? out.dump(2)
+                 : fmt::format("{} {} {} {} epoch {}", found->key, found->slug,
+                               found->home->id.view(), to_string(found->state), found->epoch));
+  return 0;
+}
+
 }  // namespace
 
 void add_region_registry(CLI::App& region_noun, Cli& cli) {
@@ -142,6 +217,29 @@ void add_registry(CLI::App& root, Cli& cli) {
   inits->add_flag("--dry-run", options->registry.dry_run, "Say what would be done, change nothing");
   add_registry_options(*inits, options->registry);
   inits->callback(cli.run([&cli, options] { return init(cli, *options); }));
+
+  CLI::App* fetches =
+      noun->add_subcommand("fetch", "Bring a snapshot on disk up to date, as a node does");
+  fetches->add_option("--directory", options->directory, "Where registry.snapshot lies")
+      ->required();
+  fetches->add_option("--url", options->url,
+                      "From the master region's door, instead of the database");
+  fetches
+      ->add_option("--peer-token-file", options->registry.peer_token_file,
+                   "The nodes' shared token (with --url)")
+      ->envname("DOMICILE_PEER_TOKEN_FILE");
+  fetches
+      ->add_option("--ca-file", options->registry.ca_file,
+                   "Certificate authorities of the door (PEM)")
+      ->envname("DOMICILE_CA_FILE");
+  add_registry_options(*fetches, options->registry);
+  fetches->callback(cli.run([&cli, options] { return fetch(cli, *options); }));
+
+  CLI::App* lookups = noun->add_subcommand("lookup", "Ask a snapshot on disk for an organization");
+  lookups->add_option("key", options->key, "Key of the organization")->required();
+  lookups->add_option("--directory", options->directory, "Where registry.snapshot lies")
+      ->required();
+  lookups->callback(cli.run([&cli, options] { return lookup(cli, *options); }));
 }
 
 }  // namespace domicile::app
