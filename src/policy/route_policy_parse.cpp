@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <set>
 
+#include <toml++/toml.h>
+
 #include "policy/route_reader.h"
 #include "policy/route_tables.h"
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <toml++/toml.h>
+
 namespace domicile::policy {
 namespace {
 

@@ -9,10 +9,17 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include "policy/route_pattern.h"
 #include "policy/route_policy.h"
+
+// Declared, not included: toml++ is heavy.
+namespace toml {
+inline namespace v3 {
+class node;
+class table;
+}  // namespace v3
+}  // namespace toml
 
 namespace domicile::policy {
 
