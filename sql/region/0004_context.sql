@@ -56,15 +56,16 @@ BEGIN
     of_role := '(SELECT o.key FROM domicile.organization o WHERE o.role OPERATOR(pg_catalog.=) session_user)';
     of_slots := 'CASE WHEN pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to('
                 'pg_catalog.current_setting(''domicile.entered''), ''UTF8'')), ''hex''), 32) OPERATOR(pg_catalog.=) '
-                'pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_high''::pg_catalog.regclass)), 16, ''0'')'
-                ' OPERATOR(pg_catalog.||) pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_low''::pg_catalog.regclass)), 16, ''0'')'
+                '(pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_high''::pg_catalog.regclass)), 16, ''0'')'
+                ' OPERATOR(pg_catalog.||) pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_low''::pg_catalog.regclass)), 16, ''0''))'
                 ' THEN pg_catalog.current_setting(''domicile.entered'') END';
   END IF;
   EXECUTE format($sql$
     CREATE FUNCTION domicile.current_org() RETURNS {{key_type}} LANGUAGE plpgsql STABLE SECURITY DEFINER
     PARALLEL RESTRICTED AS $$
     DECLARE
-      key {{key_type}};
+      -- %%TYPE goes by OID: a bare "text" or "uuid" would be looked up in the caller's pg_temp first.
+      key domicile.organization.key%%TYPE;
     BEGIN
       IF session_user OPERATOR(pg_catalog.~) %1$L THEN
         IF pg_catalog.pg_has_role(session_user, 'domicile_homed', 'member') THEN

@@ -24,6 +24,9 @@ using catalog::TableShape;
 std::string q(const std::string& name) { return pg::quote_identifier(name); }
 
 constexpr std::string_view kCurrent = "(SELECT domicile.current_org())";
+// First among the filters, because a NULL test costs nothing: a statement without a context raises before
+// any condition of its own has looked at a row.
+constexpr std::string_view kKnown = "(SELECT domicile.current_org()) IS NOT NULL";
 
 bool fits(std::string_view column_type, domain::KeyType key_type) {
   switch (key_type) {
@@ -186,12 +189,13 @@ class Planner {
     }
     write_guard(guard, columns, homed, mixed, observe);
     if (observe) return;
-    guard.policy.push_back(fmt::format(
-        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, own, own));
+    guard.policy.push_back(
+        fmt::format("CREATE POLICY domicile_org ON {} USING ({} AND ({})) WITH CHECK ({})", table_,
+                    kKnown, own, own));
     if (mixed) {
       guard.policy.push_back(
-          fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} IS NULL)", table_,
-                      q(columns[0])));
+          fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} AND {} IS NULL)",
+                      table_, kKnown, q(columns[0])));
     }
     guard.grants.push_back(fmt::format(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_tenant, domicile_app", table_));
@@ -277,8 +281,9 @@ class Planner {
                       to_string(table.name)));
       return;
     }
-    guard.policy.push_back(fmt::format(
-        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, visible, visible));
+    guard.policy.push_back(
+        fmt::format("CREATE POLICY domicile_org ON {} USING ({} AND ({})) WITH CHECK ({})", table_,
+                    kKnown, visible, visible));
     guard.policy.push_back(
         fmt::format("CREATE POLICY domicile_new ON {} FOR INSERT WITH CHECK ({} IS NOT NULL)",
                     table_, kCurrent));

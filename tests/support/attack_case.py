@@ -20,6 +20,8 @@ A file holds `[[case]]` tables:
   hidden   regular expression that no line of domicile.violations() may match afterwards
   leaks    true: the checker for foreign text is off, since `limit` says what can be seen
   limit    what PostgreSQL cannot close; the case then states the documented truth
+  open     a finding that is not closed yet: the expectation stands, the test is a strict expected failure
+  open_keys  the key types for which it is not closed, where it is for others
   why      what the attack tries, where the name does not say it
 
 Whatever a case expects, the driver also checks that nothing of the other organization was seen, that its
@@ -50,7 +52,7 @@ ACTORS = {
     "stranger": "a role named etl_7 with the tenants' table privileges",
     "nobody": "a role with LOGIN and nothing else",
 }
-FIELDS = {"name", "actors", "steps", "expect", "fresh", "keys", "reported", "hidden", "leaks", "limit", "why"}
+FIELDS = {"name", "actors", "steps", "expect", "fresh", "keys", "reported", "hidden", "leaks", "limit", "open", "open_keys", "why"}
 STEP_FIELDS = {"as", "session", "sql", "bind", "prepare", "execute", "data", "expect", "do"}
 KEY_TYPES = ("bigint", "uuid", "text")
 EXPECT = re.compile(r"^(([0-9A-Z]{5}|ok|any|empty|own|guarded)( ([0-9A-Z]{5}|ok|any|empty|own|guarded))*|rows \d+|value .*|tag .+)$",
@@ -82,6 +84,7 @@ class Case:
     hidden: str
     leaks: bool
     limit: str
+    open: str = ""
 
     @property
     def id(self) -> str:
@@ -121,7 +124,7 @@ def load(key_types: tuple[str, ...] = KEY_TYPES) -> list[Case]:
                     assert actor in ACTORS, f"{where}: actor {actor}"
                     case = Case(path.stem, raw["name"], actor, key_type, _steps(raw, where), raw.get("fresh", False),
                                 raw.get("reported", ""), raw.get("hidden", ""), raw.get("leaks", False),
-                                raw.get("limit", ""))
+                                raw.get("limit", ""), raw.get("open", "") if key_type in raw.get("open_keys", KEY_TYPES) else "")
                     assert case.id not in ids, f"{where}: twice"
                     ids.add(case.id)
                     if key_type in key_types:
