@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -91,7 +92,11 @@ Result<DataLock> DataLock::take(const LocalPaths& paths) {
                                                std::generic_category().message(errno)));
   }
   DataLock lock(fd);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  // A supervisor that was just killed holds its lock until the kernel has taken it apart.
+  int attempts = 30;
+  bool held = true;
+  while ((held = ::flock(fd, LOCK_EX | LOCK_NB) != 0) && --attempts > 0) ::poll(nullptr, 0, 100);
+  if (held) {
     return fail(Code::conflict,
                 fmt::format("regions already run from {} (process {}); `domicile status` "
                             "shows them, `domicile down` stops them",

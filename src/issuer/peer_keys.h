@@ -28,7 +28,7 @@ struct PeerKeysOptions {
   domain::RegionId region;  // our own: its keys come from the issuer itself
   http::ClientOptions client;
   std::chrono::seconds refresh{300};
-  std::chrono::seconds retry{5};
+  std::chrono::seconds retry{1};
   std::chrono::seconds penalty{30};
   std::chrono::seconds keep{3600};
 };
