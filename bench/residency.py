@@ -24,8 +24,8 @@ from support.guarded_region import GuardedRegion  # noqa: E402
 
 PROOF = "SELECT method, organizations, strangers FROM domicile.check_residency('app', 'course')"
 FULL = ("SELECT count(*), count(*) FILTER (WHERE h.rolname IS NULL) FROM (SELECT org_id FROM app.course GROUP BY org_id) g "
-        "LEFT JOIN (SELECT u.rolname FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member "
-        "WHERE m.roleid = 'domicile_homed'::regrole) h ON h.rolname = ('org_' || g.org_id)::name")
+        "LEFT JOIN (SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'domicile_home_')) h "
+        "ON h.rolname = ('domicile_home_org_' || g.org_id)::name")
 
 
 def fill(region: GuardedRegion, rows: int, organizations: int):

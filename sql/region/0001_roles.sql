@@ -3,17 +3,20 @@
 --
 --   domicile_owner      owns schema domicile and its definer functions; nobody logs in as it
 --   domicile_keeper     owns the few functions that create organization roles and change who is homed
---   domicile_homed      membership says: this organization's rows may be written here. Owns nothing
 --   domicile_tenant     what every organization's role may do with the application's tables
 --   domicile_app        what the application's own pool may do: the same, and enter()
 --   domicile_node       what a running node may call
 --   domicile_reference  may write reference data outside the master region (its applier)
+--
+-- and for every organization its own role (org_<key>) and one more: domicile_home_org_<key> says by its name
+-- alone that the organization's rows may be written here, domicile_away_org_<key> that they may not. The
+-- organization's role is its one member. It owns nothing and has no rights.
 DO $do$
 DECLARE
   wanted text;
   existing pg_catalog.pg_roles;
 BEGIN
-  FOREACH wanted IN ARRAY ARRAY['domicile_owner', 'domicile_keeper', 'domicile_homed', 'domicile_tenant',
+  FOREACH wanted IN ARRAY ARRAY['domicile_owner', 'domicile_keeper', 'domicile_tenant',
                                 'domicile_app', 'domicile_node', 'domicile_reference'] LOOP
     SELECT * INTO existing FROM pg_catalog.pg_roles WHERE rolname = wanted;
     IF NOT FOUND THEN
@@ -32,10 +35,8 @@ BEGIN
     END IF;
   END LOOP;
 
-  -- From PostgreSQL 16 on, CREATEROLE alone no longer lets the keeper grant these: it needs ADMIN. Before,
-  -- giving it would make the keeper homed itself for nothing.
+  -- From PostgreSQL 16 on, CREATEROLE alone no longer lets the keeper grant this: it needs ADMIN.
   IF pg_catalog.current_setting('server_version_num')::int >= 160000 THEN
-    EXECUTE 'GRANT domicile_homed TO domicile_keeper WITH ADMIN TRUE, INHERIT FALSE, SET FALSE';
     EXECUTE 'GRANT domicile_tenant TO domicile_keeper WITH ADMIN TRUE, INHERIT FALSE, SET FALSE';
   END IF;
 END

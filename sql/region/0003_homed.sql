@@ -1,14 +1,13 @@
 -- The guard: a row of an organization that is not homed here cannot be stored. homed() stands in a CHECK
 -- on every guarded table, so it runs for every writer: superusers, the replica role, logical apply, rows
--- changed by late triggers. It reads role membership (from the catalog's cache, past any snapshot), takes
--- no lock and reads no table.
+-- changed by late triggers. It asks whether a role of a certain name exists (from the catalog's cache, past
+-- any snapshot), takes no lock and reads no table. A name and not a membership: it is one look-up for however
+-- many organizations, and neither superusers nor chains of memberships pass for homed.
 --
 -- A region that wakes on another timeline (promotion, point-in-time restore) is closed: bake() writes the
 -- approved timeline into the body of homed(). Asking the server for its timeline costs as much as the rest
 -- of the check, so the start time of the server process in which that timeline was seen stands first: the
 -- same process cannot change timelines, because only a standby can be promoted, and that is another process.
---
--- A superuser is a member of every role, so a role that is a member of domicile_owner too is no organization's.
 --
 -- Everything here is written with qualified names and operators instead of SET search_path, which would
 -- cost more than the check itself.
@@ -57,13 +56,8 @@ BEGIN
   END IF;
   EXECUTE format($sql$
     CREATE OR REPLACE FUNCTION domicile.homed(o {{key_type}}) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
-    DECLARE
-      organization pg_catalog.oid := {{role_oid}};
     BEGIN
-      IF %1$s AND pg_catalog.pg_has_role(organization, 'domicile_homed', 'member')
-         AND NOT pg_catalog.pg_has_role(organization, 'domicile_owner', 'member') THEN
-        RETURN true;
-      END IF;
+      IF %1$s AND {{home_of}} IS NOT NULL THEN RETURN true; END IF;
       RETURN domicile.refuse(o::pg_catalog.text, %1$s);
     END
     $$ $sql$, is_open);
@@ -97,11 +91,12 @@ BEGIN
 END
 $$;
 
--- CHECK of reference tables, and of the shared rows of mixed ones: the applier of reference data passes, and
--- so does a superuser, who could change anything else here too.
+-- CHECK of reference tables, and of the shared rows of mixed ones: the applier of reference data passes. A
+-- superuser does not: it counts as a member of every role, but the applier is no member of domicile_owner.
 CREATE FUNCTION domicile.reference_writable() RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  IF domicile.region_master() OR pg_catalog.pg_has_role(session_user, 'domicile_reference', 'member') THEN
+  IF domicile.region_master() OR (pg_catalog.pg_has_role(session_user, 'domicile_reference', 'member')
+                                  AND NOT pg_catalog.pg_has_role(session_user, 'domicile_owner', 'member')) THEN
     RETURN true;
   END IF;
   RAISE EXCEPTION 'domicile: reference data changes only in the master region'
@@ -116,9 +111,7 @@ $$;
 CREATE FUNCTION domicile.observed(o {{key_type}}, table_name text) RETURNS boolean LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER AS $$
 BEGIN
-  IF domicile.region_open() AND pg_catalog.pg_has_role({{role_oid}}::pg_catalog.oid, 'domicile_homed', 'member') THEN
-    RETURN true;
-  END IF;
+  IF domicile.region_open() AND {{home_of}} IS NOT NULL THEN RETURN true; END IF;
   BEGIN
     IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable' OR NOT EXISTS (
          SELECT FROM domicile.observation seen

@@ -68,7 +68,7 @@ BEGIN
       key domicile.organization.key%%TYPE;
     BEGIN
       IF session_user OPERATOR(pg_catalog.~) %1$L THEN
-        IF pg_catalog.pg_has_role(session_user, 'domicile_homed', 'member') THEN
+        IF {{served}} THEN
           key := %2$s;
           IF key IS NOT NULL THEN RETURN key; END IF;
         END IF;

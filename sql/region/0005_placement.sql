@@ -1,4 +1,4 @@
--- Homing and fencing. These functions create organization roles and change memberships, so they belong
+-- Homing and fencing. These functions create and rename roles, so they belong
 -- to domicile_keeper, the one owner with CREATEROLE; a node may call them and can do nothing else with roles.
 --
 -- fence_organization() is only the first half of a fence: transactions that were open when it committed may
@@ -32,36 +32,50 @@ BEGIN
       USING ERRCODE = '42710', HINT = 'Take SUPERUSER, BYPASSRLS, CREATEROLE, CREATEDB and REPLICATION from it, or drop it.';
   END IF;
   SELECT g.rolname INTO stranger FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-  WHERE m.member = existing.oid AND g.rolname NOT IN ('domicile_homed', 'domicile_tenant') LIMIT 1;
+  WHERE m.member = existing.oid
+    AND g.rolname NOT IN ('domicile_tenant', 'domicile_home_' || wanted, 'domicile_away_' || wanted) LIMIT 1;
   IF stranger IS NOT NULL THEN
     RAISE EXCEPTION 'domicile: role % is a member of %', wanted, stranger
       USING ERRCODE = '42710', HINT = format('REVOKE %I FROM %I', stranger, wanted);
   END IF;
-  IF NOT pg_has_role(wanted, 'domicile_tenant', 'member') THEN
+  IF NOT EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = 'domicile_tenant'::regrole AND m.member = existing.oid) THEN
     EXECUTE format('GRANT domicile_tenant TO %I', wanted);
   END IF;
 END
 $$;
 
--- Membership as it must be, proved after the fact. Does nothing where it is already so.
+-- The home role as it must be, proved after the fact. Does nothing where it is already so. It is renamed and
+-- not dropped: whoever may become it could hang an object on it, and a fence must never wait for that.
 CREATE FUNCTION domicile_private.set_homed(wanted name, homed boolean) RETURNS void LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  home text := 'domicile_home_' || wanted;
+  away text := 'domicile_away_' || wanted;
+  is_home boolean := to_regrole(quote_ident(home)) IS NOT NULL;
+  is_away boolean := to_regrole(quote_ident(away)) IS NOT NULL;
 BEGIN
-  IF homed IS DISTINCT FROM pg_has_role(wanted, 'domicile_homed', 'member') THEN
-    IF NOT homed THEN
-      EXECUTE format('REVOKE domicile_homed FROM %I', wanted);
-    ELSIF current_setting('server_version_num')::int >= 160000 THEN
-      EXECUTE format('GRANT domicile_homed TO %I WITH INHERIT FALSE, SET FALSE', wanted);
-    ELSE
-      EXECUTE format('GRANT domicile_homed TO %I', wanted);
-    END IF;
+  IF is_home AND is_away THEN
+    EXECUTE format('DROP ROLE %I', away);  -- made by hand, and in the way
+    is_away := false;
   END IF;
-  IF homed IS DISTINCT FROM (SELECT rolcanlogin FROM pg_roles WHERE rolname = wanted) THEN
+  IF homed AND is_away THEN
+    EXECUTE format('ALTER ROLE %I RENAME TO %I', away, home);
+  ELSIF homed AND NOT is_home THEN
+    EXECUTE format('CREATE ROLE %I NOLOGIN', home);
+  ELSIF NOT homed AND is_home THEN
+    EXECUTE format('ALTER ROLE %I RENAME TO %I', home, away);
+  END IF;
+  IF homed AND NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member
+                           WHERE m.roleid = to_regrole(quote_ident(home)) AND u.rolname = wanted) THEN
+    EXECUTE format('GRANT %I TO %I %s', home, wanted,
+                   CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'WITH INHERIT FALSE, SET FALSE' END);
+  END IF;
+  IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = wanted AND r.rolcanlogin <> homed) THEN
     EXECUTE format('ALTER ROLE %I %s', wanted, CASE WHEN homed THEN 'LOGIN' ELSE 'NOLOGIN' END);
   END IF;
-  IF homed IS DISTINCT FROM pg_has_role(wanted, 'domicile_homed', 'member') THEN
-    RAISE EXCEPTION 'domicile: role % is still % domicile_homed', wanted, CASE WHEN homed THEN 'outside' ELSE 'inside' END
-      USING ERRCODE = '55000', HINT = 'It is a superuser, or another role granted the membership: REVOKE it by that role.';
+  IF homed IS DISTINCT FROM (to_regrole(quote_ident(home)) IS NOT NULL) THEN
+    RAISE EXCEPTION 'domicile: role % is still %', home, CASE WHEN homed THEN 'missing' ELSE 'there' END
+      USING ERRCODE = '55000', HINT = 'Another session changed it: run domicile region reconcile.';
   END IF;
 END
 $$;
@@ -223,16 +237,14 @@ BEGIN
     organization := line.key::text;
     RETURN NEXT;
   END LOOP;
-  -- Members that no organization accounts for: granted by hand, or revived by a restore of roles.
+  -- Homes that no organization accounts for: made by hand, or revived by a restore of roles.
   FOR line IN
-    SELECT u.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = 'domicile_homed'
-    JOIN pg_roles u ON u.oid = m.member
-    WHERE u.rolname NOT IN ('domicile_keeper', 'domicile_owner')
-      AND NOT EXISTS (SELECT FROM domicile.organization o WHERE o.role = u.rolname AND o.state = 'active')
+    SELECT substr(r.rolname, 15)::name AS role FROM pg_roles r WHERE starts_with(r.rolname, 'domicile_home_')
+      AND NOT EXISTS (SELECT FROM domicile.organization o WHERE o.role = substr(r.rolname, 15)::name AND o.state = 'active')
   LOOP
-    EXECUTE format('REVOKE domicile_homed FROM %I', line.rolname);
+    PERFORM domicile_private.set_homed(line.role, false);
     change := 'expelled';
-    organization := line.rolname;
+    organization := line.role;
     RETURN NEXT;
   END LOOP;
 END
@@ -241,8 +253,7 @@ $$;
 CREATE FUNCTION domicile.organizations() RETURNS TABLE (key text, role text, epoch bigint, state text, homed boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT o.key::text, o.role::text, o.epoch, o.state,
-         EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid AND g.rolname = 'domicile_homed'
-                 JOIN pg_roles u ON u.oid = m.member WHERE u.rolname = o.role)
+         to_regrole(quote_ident('domicile_home_' || o.role)) IS NOT NULL
   FROM domicile.organization o ORDER BY o.key
 $$;
 

@@ -187,7 +187,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT 'schema_create', format('%I', n.nspname), format('%s may create objects in it', CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE r.rolname END), 'refuse'
   FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
   WHERE a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner AND n.nspname !~ '^pg_'
-    AND (a.grantee = 0 OR r.rolname IN ('domicile_tenant', 'domicile_app', 'domicile_homed', 'domicile_node')
+    AND (a.grantee = 0 OR r.rolname IN ('domicile_tenant', 'domicile_app', 'domicile_node')
          OR (n.nspname ~ '^domicile(_|$)' AND r.rolname NOT IN ('domicile_owner', 'domicile_keeper')))
   UNION ALL
   SELECT 'event_trigger', t.name, 'the DDL assertion is off, or not ALWAYS', 'refuse'
@@ -206,14 +206,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WITH org AS MATERIALIZED (
     SELECT r.* FROM pg_roles r WHERE r.rolname ~ '{{role_pattern}}'
   ), homed AS MATERIALIZED (
-    SELECT m.member FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE g.rolname = 'domicile_homed'
+    SELECT r.oid, r.rolname, substr(r.rolname, 15)::name AS role FROM pg_roles r WHERE r.rolname ~ '^domicile_(home|away)_'
   )
   SELECT 'organization_role', format('%I', r.rolname), 'an organization''s role has SUPERUSER, BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION', 'report'
   FROM org r WHERE r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication
   UNION ALL
   SELECT 'organization_membership', format('%I', r.rolname), format('member of %s', g.rolname), 'report'
   FROM org r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid
-  WHERE g.rolname NOT IN ('domicile_homed', 'domicile_tenant')
+  WHERE g.rolname NOT IN ('domicile_tenant', 'domicile_home_' || r.rolname, 'domicile_away_' || r.rolname)
   UNION ALL
   SELECT 'organization_membership', format('%I', u.rolname), format('may become organization role %s', r.rolname), 'report'
   FROM org r JOIN pg_auth_members m ON m.roleid = r.oid JOIN pg_roles u ON u.oid = m.member
@@ -221,23 +221,32 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'organization_membership', format('%I', u.rolname), format('holds ADMIN on %s', g.rolname), 'report'
   FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles u ON u.oid = m.member
-  WHERE g.rolname IN ('domicile_homed', 'domicile_tenant', 'domicile_keeper', 'domicile_owner') AND m.admin_option
+  WHERE g.rolname IN ('domicile_tenant', 'domicile_keeper', 'domicile_owner') AND m.admin_option
     AND NOT (u.rolname = 'domicile_keeper') AND current_setting('server_version_num')::int < 160000
   UNION ALL
-  SELECT 'homed_unknown', format('%I', u.rolname), 'homed, but no organization of this region', 'report'
-  FROM homed h JOIN pg_roles u ON u.oid = h.member
-  WHERE NOT EXISTS (SELECT FROM domicile.organization o WHERE o.role = u.rolname AND o.state = 'active') AND u.rolname NOT IN ('domicile_keeper')
+  SELECT 'organization_membership', format('%I', u.rolname), format('is a member of %s', h.rolname), 'report'
+  FROM homed h JOIN pg_auth_members m ON m.roleid = h.oid JOIN pg_roles u ON u.oid = m.member
+  WHERE u.rolname <> h.role AND NOT (u.rolname = 'domicile_keeper' AND m.admin_option)
   UNION ALL
-  SELECT 'homed_missing', o.key::text, 'active, but its role is not homed', 'report'
-  FROM domicile.organization o WHERE o.state = 'active'
-    AND NOT EXISTS (SELECT FROM homed h JOIN pg_roles u ON u.oid = h.member WHERE u.rolname = o.role)
+  SELECT 'organization_membership', format('%I', h.rolname), format('is a member of %s', g.rolname), 'report'
+  FROM homed h JOIN pg_auth_members m ON m.member = h.oid JOIN pg_roles g ON g.oid = m.roleid
+  UNION ALL
+  SELECT 'homed_unknown', format('%I', h.role), 'homed, but no organization of this region', 'report'
+  FROM homed h LEFT JOIN domicile.organization o ON o.role = h.role AND o.state = 'active'
+  WHERE starts_with(h.rolname, 'domicile_home_') AND o.role IS NULL
+  UNION ALL
+  SELECT 'homed_missing', o.key::text, format('active, but role %s or its member %s is not there', 'domicile_home_' || o.role, o.role), 'report'
+  FROM domicile.organization o
+  LEFT JOIN (SELECT h.role, m.member FROM homed h JOIN pg_auth_members m ON m.roleid = h.oid WHERE starts_with(h.rolname, 'domicile_home_')) h ON h.role = o.role
+  LEFT JOIN pg_roles u ON u.oid = h.member AND u.rolname = o.role
+  WHERE o.state = 'active' AND u.oid IS NULL
   UNION ALL
   SELECT 'role_attribute', format('%I', r.rolname), concat_ws(', ', CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
          CASE WHEN r.rolreplication THEN 'REPLICATION' END), 'report'
   FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls OR r.rolreplication) AND r.oid >= 16384 AND r.rolname !~ '^rds'
   UNION ALL
   SELECT 'own_role', r.rolname, 'a role of Domicile may log in, or has an attribute it must not have', 'report' FROM pg_roles r
-  WHERE r.rolname ~ '^domicile_(owner|keeper|homed|tenant|app|node|reference)$'
+  WHERE r.rolname ~ '^domicile_(owner|keeper|tenant|app|node|reference|(home|away)_.*)$'
     AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolreplication OR (r.rolcreaterole AND r.rolname <> 'domicile_keeper'))
   UNION ALL
   SELECT 'own_role', u.rolname, format('%s is a member of %s', u.rolname, g.rolname), 'report'

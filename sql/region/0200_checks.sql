@@ -31,7 +31,7 @@ CREATE FUNCTION domicile_private.sees_all(rel oid, col int2) RETURNS boolean LAN
           OR (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = 'domicile_owner')
           OR (pg_has_role('domicile_owner', c.relowner, 'usage') AND NOT c.relforcerowsecurity)
           OR (EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = rel AND p.polpermissive AND p.polcmd IN ('r', '*')
-                        AND pg_get_expr(p.polqual, p.polrelid) = 'true' AND domicile_private.applies_to_owner(p.polroles))
+                        AND pg_get_expr(p.polqual, p.polrelid) IN ('true', '(CURRENT_USER = ''domicile_owner''::name)') AND domicile_private.applies_to_owner(p.polroles))
               AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = rel AND NOT p.polpermissive AND p.polcmd IN ('r', '*')
                                 AND domicile_private.applies_to_owner(p.polroles))))
   FROM pg_class c WHERE c.oid = rel
@@ -61,7 +61,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   ORDER BY 1, 2
 $$;
 
--- Every distinct organization of a table against the members of domicile_homed. With an index that the key
+-- Every distinct organization of a table against the homes that there are. With an index that the key
 -- leads this is a loose index scan: one descent for each organization, however many rows there are. Without
 -- one it reads the table (method: full scan).
 CREATE FUNCTION domicile.check_residency(schema_name text, table_name text) RETURNS TABLE (method text, organizations bigint,
@@ -100,11 +100,8 @@ BEGIN
     source := format('SELECT DISTINCT t.%1$s AS k FROM %2$s t WHERE t.%1$s IS NOT NULL', spec.key, spec.label);
   END IF;
   EXECUTE format($sql$
-    WITH homed AS MATERIALIZED (
-      SELECT u.rolname FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member WHERE m.roleid = 'domicile_homed'::regrole),
-    seen AS (%s)
-    SELECT count(*), count(*) FILTER (WHERE h.rolname IS NULL), (array_agg(s.k::text ORDER BY s.k) FILTER (WHERE h.rolname IS NULL))[1:20]
-    FROM (SELECT k, domicile.role_of(k::{{key_type}}) AS role FROM seen) s LEFT JOIN homed h ON h.rolname = s.role
+    SELECT count(*), count(*) FILTER (WHERE NOT s.here), (array_agg(s.k::text ORDER BY s.k) FILTER (WHERE NOT s.here))[1:20]
+    FROM (SELECT o AS k, {{home_of}} IS NOT NULL AS here FROM (%s) seen (o)) s
   $sql$, source) INTO organizations, strangers, examples;
   EXECUTE format('SELECT EXISTS (SELECT FROM %2$s t WHERE t.%1$s IS NULL)', spec.key, spec.label) INTO keyless;
   RETURN NEXT;
@@ -159,15 +156,10 @@ BEGIN
 END
 $fn$;
 
--- Who is homed here, as role membership says, with the placement that was recorded for it.
+-- Who is homed here, as the roles say, with the placement that was recorded for it.
 CREATE FUNCTION domicile.check_homed() RETURNS TABLE (key text, role text, epoch bigint, state text, homed boolean)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  SELECT o.key::text, o.role::text, o.epoch, o.state, h.member IS NOT NULL
-  FROM domicile.organization o
-  LEFT JOIN pg_roles u ON u.rolname = o.role
-  LEFT JOIN pg_auth_members h ON h.member = u.oid AND h.roleid = (SELECT g.oid FROM pg_roles g WHERE g.rolname = 'domicile_homed')
-  ORDER BY o.key
-$$;
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
+$$ SELECT * FROM domicile.organizations() $$;
 
 -- The guard's own answer for an organization: true, or the refusal's SQLSTATE.
 CREATE FUNCTION domicile.check_guard(key text) RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER

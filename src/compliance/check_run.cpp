@@ -100,8 +100,8 @@ void collect(std::vector<std::unique_ptr<Findings>>& findings, const CheckConfig
     }
     auto results = each->take();
     std::erase_if(results, [&](const CheckResult& r) { return excluded(config, r.id); });
-    std::ranges::stable_sort(results, [](const CheckResult& a, const CheckResult& b) {
-      return std::tie(a.id, a.resource) < std::tie(b.id, b.resource);
+    std::ranges::sort(results, [](const CheckResult& a, const CheckResult& b) {
+      return std::tie(a.id, a.resource, a.observed) < std::tie(b.id, b.resource, b.observed);
     });
     std::ranges::move(results, std::back_inserter(report.results));
   }

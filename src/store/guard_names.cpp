@@ -13,7 +13,23 @@ std::string hash_of(const std::vector<std::string>& lines) {
   return crypto::sha256_hex(fmt::format("{}", fmt::join(lines, "\n"))).substr(0, 24);
 }
 
+// The role whose existence says that an organization is homed; NULL where there is none. The name is
+// quoted because a key may hold a dash.
+std::string home_role(std::string_view organization_role) {
+  return fmt::format(
+      "pg_catalog.to_regrole('\"domicile_home_' OPERATOR(pg_catalog.||) {} OPERATOR(pg_catalog.||) "
+      "'\"')",
+      organization_role);
+}
+
 }  // namespace
+
+std::string served_session() {
+  return fmt::format(
+      "pg_catalog.starts_with(session_user::pg_catalog.text, 'org_') AND "
+      "coalesce(pg_catalog.pg_has_role(session_user, {}::pg_catalog.oid, 'member'), false)",
+      home_role("session_user::pg_catalog.text"));
+}
 
 std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
   const std::string prefix = "('org_' OPERATOR(pg_catalog.||) o::pg_catalog.text)::pg_catalog.name";
@@ -21,15 +37,12 @@ std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
       "('org_t' OPERATOR(pg_catalog.||) "
       "pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(o, 'UTF8')), "
       "'hex'), 32))::pg_catalog.name";
-  // NULL where there is no such role; the name is quoted because a key may hold a dash.
-  const std::string oid_by_key =
-      "pg_catalog.to_regrole('\"org_' OPERATOR(pg_catalog.||) o::pg_catalog.text "
-      "OPERATOR(pg_catalog.||) '\"')";
   std::map<std::string, std::string> values{{"key_type", std::string(to_string(type))}};
   values["role_of"] = type == domain::KeyType::text ? hashed : prefix;
-  values["role_oid"] = type == domain::KeyType::text
-                           ? "pg_catalog.to_regrole(" + hashed + "::pg_catalog.text)"
-                           : oid_by_key;
+  values["home_of"] = home_role(
+      type == domain::KeyType::text ? hashed + "::pg_catalog.text"
+                                    : "'org_' OPERATOR(pg_catalog.||) o::pg_catalog.text");
+  values["served"] = served_session();
   switch (type) {
     case domain::KeyType::bigint: values["role_pattern"] = "^org_(0|-?[1-9][0-9]{0,18})$"; break;
     case domain::KeyType::uuid:

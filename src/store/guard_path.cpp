@@ -126,7 +126,8 @@ BEGIN
   RAISE EXCEPTION 'domicile: the row that says which organization this one belongs to is not there'
     USING ERRCODE = '23514', CONSTRAINT = 'domicile_home', HINT = {8};
 END
-$home$)",
+$home$;
+ALTER FUNCTION {0}({1}gone boolean) OWNER TO domicile_owner)",
       home_function_name(path), arguments(path), domain::to_string(type), path.steps.size(),
       q(path.key), joins(path), where_first(path),
       path.shared
@@ -147,7 +148,8 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
   RETURN true;
 END
-$home$)",
+$home$;
+ALTER FUNCTION {0}({1}table_name text) OWNER TO domicile_owner)",
       seen_function_name(path), arguments(path), domain::to_string(type), path.steps.size(),
       q(path.key), joins(path), where_first(path));
 }

@@ -23,10 +23,16 @@ using catalog::TableShape;
 
 std::string q(const std::string& name) { return pg::quote_identifier(name); }
 
-constexpr std::string_view kCurrent = "(SELECT domicile.current_org())";
-// First among the filters, because a NULL test costs nothing: a statement without a context raises before
-// any condition of its own has looked at a row.
-constexpr std::string_view kKnown = "(SELECT domicile.current_org()) IS NOT NULL";
+// Who is asking, as an expression of row security. An organization's own role is told apart in place:
+// calling domicile.current_org() for it would cost more than the rest of a point read. Text keys
+// cannot be read off a role's name.
+std::string current_organization(domain::KeyType type) {
+  if (type == domain::KeyType::text) return "(SELECT domicile.current_org())";
+  return fmt::format(
+      "(SELECT CASE WHEN {} THEN pg_catalog.substr(session_user::pg_catalog.text, 5)::pg_catalog.{} "
+      "ELSE domicile.current_org() END)",
+      served_session(), type == domain::KeyType::uuid ? "uuid" : "int8");
+}
 
 bool fits(std::string_view column_type, domain::KeyType key_type) {
   switch (key_type) {
@@ -41,7 +47,11 @@ bool fits(std::string_view column_type, domain::KeyType key_type) {
 
 class Planner {
  public:
-  Planner(const Catalog& catalog, const Schema& schema) : catalog_(catalog), schema_(schema) {
+  Planner(const Catalog& catalog, const Schema& schema)
+      : catalog_(catalog),
+        schema_(schema),
+        current_(current_organization(catalog.key_type)),
+        known_(current_ + " IS NOT NULL") {
     for (const Table& table : catalog.tables) {
       if (table.path.empty() || table.mode == Mode::off) continue;
       ResolvedPath path;
@@ -153,7 +163,7 @@ class Planner {
         for (const auto& column : path.steps[0].columns) call += row + q(column) + ", ";
         return call + (observe ? label : (gone ? "true" : "false")) + ")";
       };
-      own = path_exists(path, table_, fmt::format("= {}", kCurrent));
+      own = path_exists(path, table_, fmt::format("= {}", current_));
       propose_key(table, path, guard);
     } else {
       const catalog::Column* column = shape_->column(table.key);
@@ -178,7 +188,7 @@ class Planner {
         return observe ? fmt::format("domicile.observed({}{}, {})", row, key, label)
                        : fmt::format("domicile.homed({}{})", row, key);
       };
-      own = fmt::format("{} = {}", q(table.key), kCurrent);
+      own = fmt::format("{} = {}", q(table.key), current_);
       if (!mixed && !column->not_null) {
         guard.notes.push_back(
             fmt::format("{} may be NULL: such rows belong to nobody and are refused; ALTER TABLE "
@@ -191,11 +201,11 @@ class Planner {
     if (observe) return;
     guard.policy.push_back(
         fmt::format("CREATE POLICY domicile_org ON {} USING ({} AND ({})) WITH CHECK ({})", table_,
-                    kKnown, own, own));
+                    known_, own, own));
     if (mixed) {
       guard.policy.push_back(
           fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} AND {} IS NULL)",
-                      table_, kKnown, q(columns[0])));
+                      table_, known_, q(columns[0])));
     }
     guard.grants.push_back(fmt::format(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_tenant, domicile_app", table_));
@@ -283,10 +293,10 @@ class Planner {
     }
     guard.policy.push_back(
         fmt::format("CREATE POLICY domicile_org ON {} USING ({} AND ({})) WITH CHECK ({})", table_,
-                    kKnown, visible, visible));
+                    known_, visible, visible));
     guard.policy.push_back(
         fmt::format("CREATE POLICY domicile_new ON {} FOR INSERT WITH CHECK ({} IS NOT NULL)",
-                    table_, kCurrent));
+                    table_, current_));
     guard.grants.push_back(fmt::format(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_tenant, domicile_app", table_));
   }
@@ -310,7 +320,7 @@ class Planner {
         }
         const std::string exists = fmt::format(
             "EXISTS (SELECT FROM {} m WHERE m.{} = {}.{} AND m.{} = {})", quoted(table.name),
-            q(foreign.columns[0]), table_, q(person.person), q(table.key), kCurrent);
+            q(foreign.columns[0]), table_, q(person.person), q(table.key), current_);
         const catalog::Index* key = shape->primary_key();
         const auto in_key = [&](const std::string& column) {
           return key != nullptr &&
@@ -352,9 +362,13 @@ class Planner {
     const std::string enable = "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
     if (secured) {
       if (read_by_paths_.contains(guard.name) || !guard.key.empty()) {
-        guard.policy.push_back(fmt::format(
-            "CREATE POLICY domicile_guard ON {} FOR SELECT TO domicile_owner USING (true)",
-            table_));
+        // For the definer functions only, not for whoever inherits from domicile_owner. Its name
+        // sorts last because PostgreSQL tries policies from the last name to the first, and
+        // domicile_org raises.
+        guard.policy.push_back(
+            fmt::format("CREATE POLICY domicile_trusted ON {} FOR SELECT TO domicile_owner USING "
+                        "(current_user = 'domicile_owner')",
+                        table_));
       }
       guard.policy.push_back(fmt::format(fmt::runtime(enable), table_));
     }
@@ -389,6 +403,10 @@ class Planner {
 
   const Catalog& catalog_;
   const Schema& schema_;
+  const std::string current_;
+  // First among the filters, because a NULL test costs nothing in the planner's eyes: a statement
+  // without a context raises before any condition of its own has looked at a row.
+  const std::string known_;
   std::set<QualifiedName> read_by_paths_;
   std::vector<TableGuard> guards_;
   std::vector<std::string> problems_;

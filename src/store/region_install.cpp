@@ -50,7 +50,7 @@ Result<void> check_ground(pg::Connection& connection, const catalog::Catalog& ca
   // Roles belong to the whole server, so all guarded databases of a server are one region.
   auto other =
       TRY(connection.query("SELECT pg_catalog.shobj_description(oid, 'pg_authid') FROM "
-                           "pg_catalog.pg_roles WHERE rolname = 'domicile_homed'"));
+                           "pg_catalog.pg_roles WHERE rolname = 'domicile_owner'"));
   if (other.size() > 0 && !other.null(0, 0) &&
       other.text(0, 0) != "domicile region " + options.region.text()) {
     return fail(Code::conflict,
@@ -108,7 +108,7 @@ Result<void> configure(pg::Connection& connection, const InstallOptions& options
     TRY(connection.query("SELECT domicile_private.configure($1, $2::bool)",
                          {options.region.text(), options.master ? "true" : "false"}));
     if (report.first)
-      TRY(connection.script("COMMENT ON ROLE domicile_homed IS " +
+      TRY(connection.script("COMMENT ON ROLE domicile_owner IS " +
                             pg::quote_literal("domicile region " + options.region.text())));
     return {};
   }));

@@ -2,7 +2,7 @@
 // region, rotate the key of the application door. Typed calls of the functions of sql/region/; a
 // login that is a member of domicile_node may make all of them.
 //
-// A fence is two things. fence_organization() takes the organization's role out of domicile_homed
+// A fence is two things. fence_organization() takes the organization's home role away
 // and commits; then every transaction that was open at that moment must end, because it may already
 // have passed the check. fence() waits for them, and for prepared transactions; past the deadline
 // it takes the fence back, or ends the backends, as the caller chose. It returns success only when
@@ -49,7 +49,7 @@ struct HomedOrganization {
   std::string role;
   domain::Epoch epoch = 0;
   std::string state;   // active, fenced, suspended
-  bool homed = false;  // its role is a member of domicile_homed: what really counts
+  bool homed = false;  // role domicile_home_<its role> is there: what really counts
 };
 
 struct RegionStatus {

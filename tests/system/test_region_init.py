@@ -182,6 +182,9 @@ def test_foreign_rows_are_refused_in_every_class(guarded):
     refused(guarded, "INSERT INTO app.event_2026 VALUES (%s, '2026-05-05', 'x')", other)
     refused(guarded, "SET session_replication_role = replica; INSERT INTO app.answer (enrolment_id) VALUES (12345)")
     refused(guarded, "SET ROLE app_owner; INSERT INTO app.country VALUES ('XX', 'x')", user="installer")
+    # Outside the master region even a superuser changes no reference data, nor a shared row.
+    refused(guarded, "INSERT INTO app.country VALUES ('XX', 'x')")
+    refused(guarded, "INSERT INTO app.question (org_id, prompt) VALUES (NULL, 'shared')")
 
 
 def test_an_organization_sees_its_own_rows(guarded):
@@ -190,7 +193,9 @@ def test_an_organization_sees_its_own_rows(guarded):
         role = c.execute("SELECT role FROM domicile.organization WHERE key::text = %s", (own,)).fetchone()[0]
         c.execute(f"ALTER ROLE \"{role}\" PASSWORD 'secret'")
         c.execute("INSERT INTO app.person VALUES (1, 'member'), (2, 'stranger')")
+        c.execute("SELECT domicile_private.configure(region, true) FROM domicile.region")
         c.execute("INSERT INTO app.question (org_id, prompt) VALUES (NULL, 'shared')")
+        c.execute("SELECT domicile_private.configure(region, false) FROM domicile.region")
     with guarded.connect(role) as c:
         c.execute("INSERT INTO app.course (org_id, title) VALUES (%s, 'mine')", (own,))
         enrolment = c.execute("INSERT INTO app.enrolment (org_id, person) VALUES (%s, 1) RETURNING id", (own,)).fetchone()[0]

@@ -92,7 +92,7 @@ def test_reconcile_refuses_a_list_that_is_older_or_for_another_region(region):
 
 def test_reconcile_homes_suspends_fences_and_expels(region):
     with region.connect() as c:
-        c.execute("CREATE ROLE org_66 NOLOGIN; GRANT domicile_homed TO org_66")
+        c.execute("CREATE ROLE domicile_home_org_66 NOLOGIN")
     done = region.run("reconcile", "--placements", region.placements(("7", 3, "suspended"), ("9", 1, "active")))
     assert {tuple(line.split()) for line in done.stdout.splitlines()[:-1]} == {
         ("suspended", "7"), ("homed", "9"), ("fenced", "8"), ("expelled", "org_66")}
