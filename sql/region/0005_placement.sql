@@ -198,9 +198,12 @@ BEGIN
 END
 $$;
 
--- What reconcile compares and does, whole: the registry's placements for this region in, what changed out. Runs while the region is closed, so that nobody writes meanwhile.
+-- What reconcile compares and does, whole: the registry's placements for this region in, what changed out. Runs
+-- while the region is closed, so that nobody writes meanwhile. Index scans only: the first time, the catalogs it
+-- looks through grow from nothing while the plans stay.
 CREATE FUNCTION domicile_private.apply_placements(keys text[], epochs bigint[], states text[])
-RETURNS TABLE (change text, organization text) LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS TABLE (change text, organization text) LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   line record;
 BEGIN
