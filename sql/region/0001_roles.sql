@@ -9,8 +9,8 @@
 --   domicile_reference  may write reference data outside the master region (its applier)
 --
 -- and for every organization its own role (org_<key>) and one more: domicile_home_org_<key> says by its name
--- alone that the organization's rows may be written here, domicile_away_org_<key> that they may not. The
--- organization's role is its one member. It owns nothing and has no rights.
+-- alone that the organization is served here, domicile_away_org_<key> that it is not. It owns nothing, has no
+-- rights and no members: an organization that could become it could keep it from being renamed.
 DO $do$
 DECLARE
   wanted text;

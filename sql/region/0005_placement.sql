@@ -33,7 +33,7 @@ BEGIN
   END IF;
   SELECT g.rolname INTO stranger FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
   WHERE m.member = existing.oid
-    AND g.rolname NOT IN ('domicile_tenant', 'domicile_home_' || wanted, 'domicile_away_' || wanted) LIMIT 1;
+    AND g.rolname <> 'domicile_tenant' LIMIT 1;
   IF stranger IS NOT NULL THEN
     RAISE EXCEPTION 'domicile: role % is a member of %', wanted, stranger
       USING ERRCODE = '42710', HINT = format('REVOKE %I FROM %I', stranger, wanted);
@@ -45,9 +45,13 @@ END
 $$;
 
 -- The home role as it must be, proved after the fact. Does nothing where it is already so. It is renamed and
--- not dropped: whoever may become it could hang an object on it, and a fence must never wait for that.
+-- not dropped, because nothing that somebody hung on it can hinder that.
+--
+-- LOGIN is another matter: a session may change its own role (a password, say), and keeps its row locked until
+-- its transaction ends. A fence does not wait for that: the role that may still log in is served nothing, and
+-- the next reconcile takes its LOGIN.
 CREATE FUNCTION domicile_private.set_homed(wanted name, homed boolean) RETURNS void LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
   home text := 'domicile_home_' || wanted;
   away text := 'domicile_away_' || wanted;
@@ -65,13 +69,14 @@ BEGIN
   ELSIF NOT homed AND is_home THEN
     EXECUTE format('ALTER ROLE %I RENAME TO %I', home, away);
   END IF;
-  IF homed AND NOT EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member
-                           WHERE m.roleid = to_regrole(quote_ident(home)) AND u.rolname = wanted) THEN
-    EXECUTE format('GRANT %I TO %I %s', home, wanted,
-                   CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'WITH INHERIT FALSE, SET FALSE' END);
-  END IF;
   IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = wanted AND r.rolcanlogin <> homed) THEN
-    EXECUTE format('ALTER ROLE %I %s', wanted, CASE WHEN homed THEN 'LOGIN' ELSE 'NOLOGIN' END);
+    BEGIN
+      EXECUTE format('ALTER ROLE %I %s', wanted, CASE WHEN homed THEN 'LOGIN' ELSE 'NOLOGIN' END);
+    EXCEPTION WHEN lock_not_available OR internal_error THEN  -- the latter: tuple concurrently updated
+      IF homed THEN RAISE; END IF;
+      RAISE WARNING 'domicile: role % keeps LOGIN, because an open transaction changed it; it is served nothing', wanted
+        USING HINT = 'domicile region reconcile takes it.';
+    END;
   END IF;
   IF homed IS DISTINCT FROM (to_regrole(quote_ident(home)) IS NOT NULL) THEN
     RAISE EXCEPTION 'domicile: role % is still %', home, CASE WHEN homed THEN 'missing' ELSE 'there' END

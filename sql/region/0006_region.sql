@@ -1,6 +1,8 @@
 -- The region's own state: closed until reconciled, and closed again on another timeline.
 SET LOCAL ROLE domicile_owner;
 
+-- `lsn` is how far the log is flushed, not how far it is written: what a crash may lose must not look like a
+-- restored, older database afterwards.
 CREATE FUNCTION domicile_private.here(OUT system_identifier text, OUT timeline text, OUT lsn pg_lsn)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -9,8 +11,8 @@ BEGIN
     lsn := pg_last_wal_replay_lsn();
   ELSE
     BEGIN
-      lsn := pg_current_wal_insert_lsn();
-      timeline := left(pg_walfile_name(lsn), 8);
+      lsn := pg_current_wal_flush_lsn();
+      timeline := left(pg_walfile_name(pg_current_wal_insert_lsn()), 8);
     EXCEPTION WHEN feature_not_supported OR object_not_in_prerequisite_state OR insufficient_privilege OR undefined_function THEN
       NULL;  -- some managed services keep their WAL to themselves: no timeline to watch
     END;

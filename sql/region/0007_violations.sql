@@ -214,7 +214,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
   UNION ALL
   SELECT 'organization_membership', format('%I', r.rolname), format('member of %s', g.rolname), 'report'
   FROM org r JOIN pg_auth_members m ON m.member = r.oid JOIN pg_roles g ON g.oid = m.roleid
-  WHERE g.rolname NOT IN ('domicile_tenant', 'domicile_home_' || r.rolname, 'domicile_away_' || r.rolname)
+  WHERE g.rolname <> 'domicile_tenant'
   UNION ALL
   SELECT 'organization_membership', format('%I', u.rolname), format('may become organization role %s', r.rolname), 'report'
   FROM org r JOIN pg_auth_members m ON m.roleid = r.oid JOIN pg_roles u ON u.oid = m.member
@@ -227,7 +227,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
   UNION ALL
   SELECT 'organization_membership', format('%I', u.rolname), format('is a member of %s', h.rolname), 'report'
   FROM homed h JOIN pg_auth_members m ON m.roleid = h.oid JOIN pg_roles u ON u.oid = m.member
-  WHERE u.rolname <> h.role AND NOT (u.rolname = 'domicile_keeper' AND m.admin_option)
+  WHERE NOT (u.rolname = 'domicile_keeper' AND m.admin_option)
   UNION ALL
   SELECT 'organization_membership', format('%I', h.rolname), format('is a member of %s', g.rolname), 'report'
   FROM homed h JOIN pg_auth_members m ON m.member = h.oid JOIN pg_roles g ON g.oid = m.roleid
@@ -236,11 +236,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
   FROM homed h LEFT JOIN domicile.organization o ON o.role = h.role AND o.state = 'active'
   WHERE starts_with(h.rolname, 'domicile_home_') AND o.role IS NULL
   UNION ALL
-  SELECT 'homed_missing', o.key::text, format('active, but role %s or its member %s is not there', 'domicile_home_' || o.role, o.role), 'report'
-  FROM domicile.organization o
-  LEFT JOIN (SELECT h.role, m.member FROM homed h JOIN pg_auth_members m ON m.roleid = h.oid WHERE starts_with(h.rolname, 'domicile_home_')) h ON h.role = o.role
-  LEFT JOIN pg_roles u ON u.oid = h.member AND u.rolname = o.role
-  WHERE o.state = 'active' AND u.oid IS NULL
+  SELECT 'homed_missing', o.key::text, format('active, but role %s is not there', CASE WHEN h.role IS NULL THEN 'domicile_home_' || o.role ELSE o.role END), 'report'
+  FROM domicile.organization o LEFT JOIN homed h ON h.role = o.role AND starts_with(h.rolname, 'domicile_home_')
+  LEFT JOIN org r ON r.rolname = o.role WHERE o.state = 'active' AND (h.role IS NULL OR r.rolname IS NULL)
+  UNION ALL
+  SELECT 'fenced_login', o.key::text, format('%s, but role %s may log in', o.state, o.role), 'report'
+  FROM domicile.organization o JOIN org r ON r.rolname = o.role WHERE o.state <> 'active' AND r.rolcanlogin
   UNION ALL
   SELECT 'role_attribute', format('%I', r.rolname), concat_ws(', ', CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
          CASE WHEN r.rolreplication THEN 'REPLICATION' END), 'report'

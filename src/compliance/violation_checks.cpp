@@ -46,6 +46,7 @@ constexpr std::array kMappings{
     Mapping{"organization_membership", "DOM-ROL-003"},
     Mapping{"homed_unknown", "DOM-ROL-004"},
     Mapping{"homed_missing", "DOM-ROL-004"},
+    Mapping{"fenced_login", "DOM-ROL-004"},
     Mapping{"own_role", "DOM-ROL-006"},
     Mapping{"predefined_role", "DOM-ROL-007"},
     Mapping{"setting", "DOM-SET-001"},

@@ -26,8 +26,7 @@ std::string home_role(std::string_view organization_role) {
 
 std::string served_session() {
   return fmt::format(
-      "pg_catalog.starts_with(session_user::pg_catalog.text, 'org_') AND "
-      "coalesce(pg_catalog.pg_has_role(session_user, {}::pg_catalog.oid, 'member'), false)",
+      "pg_catalog.starts_with(session_user::pg_catalog.text, 'org_') AND {} IS NOT NULL",
       home_role("session_user::pg_catalog.text"));
 }
 

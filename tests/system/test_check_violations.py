@@ -129,7 +129,7 @@ PLANTS = [
     ("DOM-ROL-002", "ALTER ROLE org_7 CREATEDB", "ALTER ROLE org_7 NOCREATEDB", "org_7"),
     ("DOM-ROL-003", "GRANT org_8 TO org_7", "REVOKE org_8 FROM org_7", "org_7"),
     ("DOM-ROL-004", "CREATE ROLE domicile_home_org_66", "DROP ROLE domicile_home_org_66", "org_66"),
-    ("DOM-ROL-004", "REVOKE domicile_home_org_7 FROM org_7", "GRANT domicile_home_org_7 TO org_7", "7"),
+    ("DOM-ROL-004", "ALTER ROLE domicile_home_org_7 RENAME TO gone_7", "ALTER ROLE gone_7 RENAME TO domicile_home_org_7", "7"),
     ("DOM-ROL-003", "GRANT domicile_home_org_7 TO app_pool", "REVOKE domicile_home_org_7 FROM app_pool", "app_pool"),
     ("DOM-ROL-005", "SELECT domicile.home_organization('77', 1)", "SELECT domicile.fence_organization('77', 2)", "77"),
     ("DOM-ROL-006", "GRANT domicile_owner TO app_pool", "REVOKE domicile_owner FROM app_pool", "app_pool"),

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from support.arena import Arena
+from support.arena import PASSWORD, Arena
 from support.domicile import domicile
 from support.wire import Session, WireError
 
@@ -96,6 +96,20 @@ def test_it_waits_for_a_snapshot_that_has_not_written_yet(arena, placement, leve
         before = placement.count()
         assert writer.simple(insert(arena.own, 511)).sqlstate == "23514"
         assert placement.count() == before
+
+
+def test_an_organization_cannot_hold_its_own_fence_up(arena, placement):
+    """A session that changed its own role keeps the role's row locked until its transaction ends."""
+    with arena.login(arena.role(arena.own)) as writer:
+        writer.must("BEGIN")
+        writer.must(f"ALTER ROLE CURRENT_USER PASSWORD '{PASSWORD}'")
+        done = placement.fence("--terminate", seconds=2)
+        assert done.returncode == 0, done.stderr
+    before = placement.count()
+    with arena.superuser() as other:
+        assert other.simple(insert(arena.own, 515)).sqlstate == "23514"
+    assert placement.count() == before
+    assert any(line[0] == "fenced_login" for line in placement.admin.must("SELECT kind, object FROM domicile.violations()").rows)
 
 
 def test_past_its_deadline_it_undoes_itself(arena, placement):
