@@ -97,7 +97,9 @@ def sql_outcome(connection: psycopg.Connection, *statements) -> str:
             for statement in statements:
                 text, parameters = statement if isinstance(statement, tuple) else (statement, None)
                 cursor = connection.execute(text, parameters)
-            return str(cursor.fetchone()[0]) if cursor.description else f"{cursor.rowcount} rows"
+            if cursor.description:
+                return str(cursor.fetchone()[0])
+            return f"{cursor.rowcount} rows" if cursor.rowcount >= 0 else (cursor.statusmessage or "done").lower()
     except psycopg.Error as error:
         return f"{error.sqlstate}: {error.diag.message_primary or error}"
 

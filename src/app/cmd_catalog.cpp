@@ -10,6 +10,7 @@
 
 #include "app/catalog_report.h"
 #include "app/cli.h"
+#include "app/dsn_option.h"
 #include "base/file.h"
 #include "catalog/compare.h"
 #include "catalog/merge.h"
@@ -38,22 +39,6 @@ struct CatalogOptions {
   std::vector<std::string> accepted;
   std::string confidence;
 };
-
-// --dsn, --dsn-file or DOMICILE_DSN, in this order. A password belongs in the file or the
-// environment: arguments are visible to every user of the machine.
-Result<std::string> dsn_of(const CatalogOptions& options) {
-  if (!options.dsn.empty() && !options.dsn_file.empty()) {
-    return fail(Code::invalid, "--dsn and --dsn-file are both given; keep one");
-  }
-  if (!options.dsn.empty()) return options.dsn;
-  if (!options.dsn_file.empty())
-    return std::string(TRY(read_secret_file(options.dsn_file)).reveal());
-  if (const char* set = std::getenv("DOMICILE_DSN"); set != nullptr && *set != '\0')
-    return std::string(set);
-  return fail(Code::invalid,
-              "no database is named; write --dsn postgresql://user@host/database, --dsn-file PATH, "
-              "or set DOMICILE_DSN");
-}
 
 struct CatalogFile {
   std::string text;
@@ -97,7 +82,7 @@ Result<Scanned> scan_database(const CatalogOptions& options, const catalog::Cata
     if (!root) return std::unexpected(Error(root.error()).within("--root"));
     proposing.root = *root;
   }
-  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
   store::SchemaReaderOptions reading{.schemas = options.schemas};
   if (reading.schemas.empty() && existing != nullptr) reading.schemas = existing->schemas;
   Scanned out;
@@ -150,7 +135,7 @@ Result<int> scan(const CatalogOptions& options, const Cli& cli) {
 
 Result<int> check(const CatalogOptions& options, const Cli& cli) {
   const CatalogFile file = TRY(load(options.file));
-  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
   // All schemas that the role may use, so that a table in a schema which nobody named is found too.
   store::SchemaReaderOptions reading{.schemas = options.schemas};
   const catalog::Schema schema = TRY(store::read_schema(connection, reading));

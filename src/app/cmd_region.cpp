@@ -9,6 +9,7 @@
 #include "app/cli.h"
 #include "app/cmd_region_fence.h"
 #include "app/cmd_region_registry.h"
+#include "app/dsn_option.h"
 #include "app/region_report.h"
 #include "base/file.h"
 #include "store/placement_list.h"
@@ -38,20 +39,6 @@ struct RegionOptions {
   int attempts = 5;
   int deadline_ms = 10'000;
 };
-
-Result<std::string> dsn_of(const RegionOptions& options) {
-  if (!options.dsn.empty() && !options.dsn_file.empty()) {
-    return fail(Code::invalid, "--dsn and --dsn-file are both given; keep one");
-  }
-  if (!options.dsn.empty()) return options.dsn;
-  if (!options.dsn_file.empty())
-    return std::string(TRY(read_secret_file(options.dsn_file)).reveal());
-  if (const char* set = std::getenv("DOMICILE_DSN"); set != nullptr && *set != '\0')
-    return std::string(set);
-  return fail(Code::invalid,
-              "no database is named; write --dsn postgresql://user@host/database, --dsn-file PATH, "
-              "or set DOMICILE_DSN");
-}
 
 std::function<void(const std::string&)> progress_of(const Cli& cli) {
   if (cli.quiet) return {};
@@ -83,7 +70,7 @@ Result<int> init(const Cli& cli, const RegionOptions& options) {
   install.apply.attempts = options.attempts;
   install.apply.progress = progress_of(cli);
   const auto catalog = TRY(load_catalog(options.catalog));
-  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
   std::unique_ptr<pg::Connection> superuser;
   if (!options.superuser_dsn_file.empty()) {
     const Secret dsn = TRY(read_secret_file(options.superuser_dsn_file));
@@ -100,7 +87,7 @@ Result<int> init(const Cli& cli, const RegionOptions& options) {
 
 Result<int> reconcile(const Cli& cli, const RegionOptions& options) {
   const std::string text = TRY(read_file(options.placements, 256u << 20));
-  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
   SystemClock clock;
   store::RegionStore region(connection, clock);
   const auto status = TRY(region.status());
@@ -123,7 +110,7 @@ Result<int> reconcile(const Cli& cli, const RegionOptions& options) {
 }
 
 Result<int> status(const Cli& cli, const RegionOptions& options) {
-  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
   SystemClock clock;
   const auto found = TRY(store::RegionStore(connection, clock).status());
   print(cli.json ? status_json(found) : status_text(found));
@@ -131,7 +118,7 @@ Result<int> status(const Cli& cli, const RegionOptions& options) {
 }
 
 Result<int> violations(const Cli& cli, const RegionOptions& options) {
-  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
   auto findings = TRY(store::region_findings(connection));
   if (options.refuse_only)
     std::erase_if(findings, [](const store::Finding& f) { return !f.refuse || f.known; });
@@ -142,7 +129,7 @@ Result<int> violations(const Cli& cli, const RegionOptions& options) {
 }
 
 Result<int> validate(const Cli& cli, const RegionOptions& options) {
-  auto connection = TRY(pg::Connection::open(TRY(dsn_of(options))));
+  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
   const auto outcomes = TRY(store::validate_guards(connection, progress_of(cli)));
   print(cli.json ? validate_json(outcomes) : validate_text(outcomes));
   return std::all_of(outcomes.begin(), outcomes.end(), [](const auto& o) { return o.valid; }) ? 0

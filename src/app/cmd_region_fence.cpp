@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/dsn_option.h"
 #include "base/file.h"
 #include "store/region_store.h"
 
@@ -25,19 +26,7 @@ struct FenceVerb {
 };
 
 Result<pg::Connection> connect(const FenceVerb& verb) {
-  if (!verb.dsn.empty() && !verb.dsn_file.empty()) {
-    return fail(Code::invalid, "--dsn and --dsn-file are both given; keep one");
-  }
-  if (!verb.dsn.empty()) return pg::Connection::open(verb.dsn);
-  if (!verb.dsn_file.empty()) {
-    const Secret dsn = TRY(read_secret_file(verb.dsn_file));
-    return pg::Connection::open(std::string(dsn.reveal()));
-  }
-  const char* set = std::getenv("DOMICILE_DSN");
-  if (set != nullptr && *set != '\0') return pg::Connection::open(set);
-  return fail(Code::invalid,
-              "no database is named; write --dsn postgresql://user@host/database, --dsn-file PATH, "
-              "or set DOMICILE_DSN");
+  return pg::Connection::open(TRY(database_dsn(verb.dsn, verb.dsn_file)));
 }
 
 Result<int> home(const Cli& cli, const FenceVerb& verb) {

@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "app/dsn_option.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "crypto/random.h"
@@ -86,18 +87,7 @@ void add_directory_options(CLI::App& verb, DirectoryOptions& options, Verb kind)
 }
 
 Result<std::unique_ptr<store::PgDirectory>> open_directory(const DirectoryOptions& options) {
-  std::string dsn = options.dsn;
-  if (!dsn.empty() && !options.dsn_file.empty()) {
-    return fail(Code::invalid, "--dsn and --dsn-file are both given; keep one");
-  }
-  if (!options.dsn_file.empty())
-    dsn = std::string(TRY(read_secret_file(options.dsn_file)).reveal());
-  if (dsn.empty()) {
-    if (const char* set = std::getenv("DOMICILE_DSN"); set != nullptr) dsn = set;
-  }
-  if (dsn.empty()) {
-    return fail(Code::invalid, "no database is named: write --dsn-file PATH, or set DOMICILE_DSN");
-  }
+  std::string dsn = TRY(database_dsn(options.dsn, options.dsn_file));
   return std::make_unique<store::PgDirectory>(
       store::PgDirectory::Options{.dsn = std::move(dsn), .connections = 1});
 }

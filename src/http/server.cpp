@@ -149,11 +149,11 @@ Result<std::unique_ptr<Server>> Server::create(ListenerOptions listener, ServerL
   const auto tls = TRY(make_tls(listener));
   auto address = TRY(runtime::numeric_address(listener.address, listener.port));
   std::unique_ptr<Server> server(new Server(listener, limits));
+  // Nobody else may be on the port, another node of the same user least of all; port 0 is chosen here.
+  address = TRY(runtime::bound_address(TRY(runtime::listen_tcp(address))));
   for (unsigned i = 0; i < listener.loops; ++i) {
     auto loop = TRY(runtime::Loop::create(clock));
-    Fd fd = TRY(runtime::listen_tcp(address));
-    // Port 0 was ours to choose: the other loops join the same one.
-    address = TRY(runtime::bound_address(fd));
+    Fd fd = TRY(runtime::listen_tcp(address, runtime::Port::shared));
     auto worker =
         std::make_unique<Worker>(std::move(loop), std::move(fd), tls, *server->limits_, metrics);
     worker->set_service(TRY(factory(worker->context())));

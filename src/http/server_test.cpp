@@ -52,6 +52,13 @@ class ServerTest : public testing::Test {
               }).value();
     ASSERT_TRUE(server_->start());
   }
+  Result<std::unique_ptr<Server>> on_port(std::uint16_t port) {
+    ListenerOptions listener;
+    listener.port = port;
+    return Server::create(listener, limits_, clock_, metrics_, [this](ServerContext&) {
+      return Result<std::unique_ptr<Service>>(std::make_unique<MountsService>(*mounts_));
+    });
+  }
   void end() {
     server_.reset();
     pool_.stop();
@@ -68,6 +75,13 @@ class ServerTest : public testing::Test {
 };
 
 constexpr std::string_view kGet = "GET /echo?a=1 HTTP/1.1\r\nHost: a\r\n\r\n";
+
+TEST_F(ServerTest, SharesItsPortWithNoOtherNode) {
+  start(2);
+  const auto other = on_port(server_->port());
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().reason, "port_in_use");
+}
 
 TEST_F(ServerTest, AnswersAndKeepsTheConnection) {
   start();

@@ -1,4 +1,4 @@
-// The file that `domicile registry init` and `domicile region add` read: jurisdictions with their
+// The file that `domicile registry init` reads: jurisdictions with their
 // locations, and the regions. Strict: every finding with its line, unknown keys are errors.
 //
 //   [[jurisdiction]]

@@ -28,8 +28,11 @@ Result<Address> numeric_address(const std::string& ip, std::uint16_t port);
 // Every address of a name, in the resolver's order. Blocks: never on a loop.
 Result<std::vector<Address>> resolve(const std::string& host, std::uint16_t port);
 
-// Listens with SO_REUSEPORT, so that several loops share one port, each with its own queue.
-Result<Fd> listen_tcp(const Address& address);
+// `shared`: with SO_REUSEPORT, so that several loops share one port, each with its own queue. Any
+// other process of the same user could then join the port too, so ask for it alone first.
+enum class Port { alone, shared };
+// Code::unavailable, reason "port_in_use" when somebody has the port.
+Result<Fd> listen_tcp(const Address& address, Port port = Port::alone);
 Result<Address> bound_address(const Fd& fd);
 // Starts connecting; the socket becomes writable when it is decided.
 Result<Fd> connect_tcp(const Address& address);

@@ -24,11 +24,7 @@ std::string home_role(std::string_view organization_role) {
 
 }  // namespace
 
-std::string served_session() {
-  return fmt::format(
-      "pg_catalog.starts_with(session_user::pg_catalog.text, 'org_') AND {} IS NOT NULL",
-      home_role("session_user::pg_catalog.text"));
-}
+std::string served_session() { return home_role("session_user::pg_catalog.text") + " IS NOT NULL"; }
 
 std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
   const std::string prefix = "('org_' OPERATOR(pg_catalog.||) o::pg_catalog.text)::pg_catalog.name";
@@ -38,8 +34,8 @@ std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
       "'hex'), 32))::pg_catalog.name";
   std::map<std::string, std::string> values{{"key_type", std::string(to_string(type))}};
   values["role_of"] = type == domain::KeyType::text ? hashed : prefix;
-  values["home_of"] = home_role(
-      type == domain::KeyType::text ? hashed + "::pg_catalog.text"
+  values["home_of"] = home_role(type == domain::KeyType::text
+                                    ? hashed + "::pg_catalog.text"
                                     : "'org_' OPERATOR(pg_catalog.||) o::pg_catalog.text");
   values["served"] = served_session();
   switch (type) {

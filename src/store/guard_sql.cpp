@@ -29,7 +29,8 @@ std::string q(const std::string& name) { return pg::quote_identifier(name); }
 std::string current_organization(domain::KeyType type) {
   if (type == domain::KeyType::text) return "(SELECT domicile.current_org())";
   return fmt::format(
-      "(SELECT CASE WHEN {} THEN pg_catalog.substr(session_user::pg_catalog.text, 5)::pg_catalog.{} "
+      "(SELECT CASE WHEN {} THEN pg_catalog.substr(session_user::pg_catalog.text, "
+      "5)::pg_catalog.{} "
       "ELSE domicile.current_org() END)",
       served_session(), type == domain::KeyType::uuid ? "uuid" : "int8");
 }
