@@ -9,6 +9,7 @@ import pytest
 
 from support.domicile import binary
 from support.guarded_region import GuardedRegion
+from support.relay import outside_address, relay
 
 CANARY = "domicile-canary-4b1f0c2d9e"
 DOORS = ["DOM-RTE"]  # the routing checks have a module of their own
@@ -188,6 +189,29 @@ def test_wrong_expectations_of_the_endpoint_are_found(regions):
         assert done.returncode == 1 and check in {r["check"] for r in bad(report)}, values
     done, report = run(ca, config(ca, us, None, {"dsn_file": str(ca.dsn_file)}))
     assert {"DOM-EP-001", "DOM-EP-002", "DOM-EP-003"} <= {r["check"] for r in bad(report)}
+
+
+def test_a_connection_from_elsewhere_without_tls_is_found(regions):
+    address = outside_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    ca, us = regions
+    hba = us.cluster.data / "pg_hba.conf"
+    before = hba.read_text()
+    hba.write_text(before + f"host all all {address}/32 scram-sha-256\n")
+    loaded = us.one("SELECT pg_conf_load_time()")
+    us.execute("SELECT pg_reload_conf()")
+    try:
+        while us.one("SELECT pg_conf_load_time()") == loaded:  # each asks in a new session
+            pass
+        with relay(us.cluster.port, address) as port:
+            far = us.file("far.dsn", us.dsn("checker").replace(f"port={us.cluster.port}", f"port={port}"), 0o600)
+            done, report = run(ca, config(ca, us, None, {"dsn_file": str(far)}))
+    finally:
+        hba.write_text(before)
+        us.execute("SELECT pg_reload_conf()")
+    assert [(r["check"], r["region"]) for r in bad(report)] == [("DOM-CON-001", "us-east-1")], show(bad(report))
+    assert address in bad(report)[0]["observed"]
 
 
 def test_a_canary_that_is_not_at_home_proves_nothing(regions):
