@@ -51,6 +51,20 @@ class BucketIndex {
     return slot == nullptr ? std::nullopt : std::optional(*slot);
   }
 
+  // Asks for the line that a look-up will touch, without waiting for it.
+  void prefetch(std::uint64_t hash) const {
+    if (!buckets_.empty()) __builtin_prefetch(&buckets_[bucket_of(hash)]);
+  }
+  // The first position whose tag fits: probably the entry, to be prefetched.
+  std::optional<std::uint32_t> likely(std::uint64_t hash) const {
+    std::optional<std::uint32_t> found;
+    slot_of(hash, [&](std::uint32_t position) {
+      found = position;
+      return true;
+    });
+    return found;
+  }
+
   // Points the entry that `same` accepts to another position. False: there is none.
   template <typename Same>
   bool replace(std::uint64_t hash, std::uint32_t position, const Same& same) {

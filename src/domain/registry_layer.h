@@ -59,6 +59,11 @@ class RegistryLayer {
   std::optional<std::uint32_t> find(std::uint64_t hash, std::string_view key) const {
     return keys_.find(hash, [&](std::uint32_t at) { return key_at(at) == key; });
   }
+  void prefetch_index(std::uint64_t hash) const { keys_.prefetch(hash); }
+  void prefetch_record(std::uint64_t hash) const {
+    if (const auto at = keys_.likely(hash))
+      __builtin_prefetch(arena_.data() + std::size_t{*at} * kUnit);
+  }
   std::optional<std::uint32_t> find_slug(std::uint64_t hash, std::string_view slug) const {
     return slugs_.find(hash, [&](std::uint32_t at) { return slug_at(at) == slug; });
   }

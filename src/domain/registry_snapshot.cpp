@@ -35,6 +35,12 @@ std::optional<OrganizationView> RegistrySnapshot::find(std::string_view key) con
   return std::nullopt;
 }
 
+void RegistrySnapshot::prefetch(std::string_view one, std::string_view other) const {
+  const std::uint64_t hashes[] = {registry_hash(one), registry_hash(other)};
+  for (const std::uint64_t hash : hashes) parts_->base->prefetch_index(hash);
+  for (const std::uint64_t hash : hashes) parts_->base->prefetch_record(hash);
+}
+
 std::optional<OrganizationView> RegistrySnapshot::find_slug(std::string_view slug) const {
   const std::uint64_t hash = registry_hash(slug);
   if (const auto at = parts_->recent.find_slug(hash, slug))

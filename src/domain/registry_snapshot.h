@@ -66,6 +66,8 @@ class RegistrySnapshot {
   // Look-ups: no allocation, no lock; two cache misses at most for a large registry.
   std::optional<OrganizationView> find(std::string_view key) const;
   std::optional<OrganizationView> find(const OrgKey& key) const { return find(key.view()); }
+  // Before two look-ups: their cache misses then overlap.
+  void prefetch(std::string_view one, std::string_view other) const;
   std::optional<OrganizationView> find_slug(std::string_view slug) const;
   std::optional<OrganizationView> find_slug(const Slug& slug) const {
     return find_slug(slug.view());

@@ -34,6 +34,13 @@ DomainHash domain(int n) {
   return hash;
 }
 
+TEST(RegistrySnapshot, PrefetchesWhatIsNotThereToo) {
+  RegistrySnapshot::empty()->prefetch("7", "8");
+  const auto one = RegistrySnapshot::Builder().build(1).value();
+  one->prefetch("", std::string(200, 'x'));
+  EXPECT_FALSE(one->find("7"));
+}
+
 TEST(RegistrySnapshot, FindsByKeySlugAndDomain) {
   RegistrySnapshot::Builder builder;
   builder.registry_id("abc").regions(two_regions());

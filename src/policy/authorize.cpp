@@ -147,6 +147,7 @@ std::expected<Permit, Denial> authorize(const RequestFacts& facts, const Princip
   if (!own) {
     choice = choose_grant(*principal, *named, rule.permission, now_s);
     if (!choice.any) return deny(DenialReason::organization_mismatch);
+    snapshot.prefetch(principal->organization.view(), *named);
   }
   const auto mine = own_organization(*principal, snapshot, this_region);
   if (!mine) return std::unexpected(mine.error());
