@@ -36,8 +36,8 @@ std::string current_organization(domain::KeyType type) {
         served_session(), type == domain::KeyType::uuid ? "uuid" : "int8");
   }
   return fmt::format(
-      "(SELECT CASE {}WHEN current_user = 'domicile_owner' THEN NULL ELSE domicile.current_org() "
-      "END)",
+      "CASE {}WHEN current_user = 'domicile_owner' THEN NULL ELSE domicile.current_org() "
+      "END",
       own_role);
 }
 
@@ -57,7 +57,8 @@ class Planner {
   Planner(const Catalog& catalog, const Schema& schema)
       : catalog_(catalog),
         schema_(schema),
-        current_(current_organization(catalog.key_type)),
+        who_(current_organization(catalog.key_type)),
+        current_("(SELECT " + who_ + ")"),
         known_(current_ + " IS NOT NULL") {
     for (const Table& table : catalog.tables) {
       if (table.path.empty() || table.mode == Mode::off) continue;
@@ -156,6 +157,7 @@ class Planner {
     std::vector<std::string> columns;
     std::function<std::string(const std::string&, bool)> homed;
     std::string own;  // row security's condition
+    std::string own_known;
     ResolvedPath path;
     if (!table.path.empty()) {
       if (auto wrong = resolve_path(catalog_, schema_, table, path))
@@ -171,6 +173,7 @@ class Planner {
         return call + (observe ? label : (gone ? "true" : "false")) + ")";
       };
       own = path_exists(path, table_, fmt::format("= {}", current_));
+      own_known = fmt::format("{} AND ({})", known_, own);
       propose_key(table, path, guard);
     } else {
       const catalog::Column* column = shape_->column(table.key);
@@ -196,6 +199,10 @@ class Planner {
                        : fmt::format("domicile.homed({}{})", row, key);
       };
       own = fmt::format("{} = {}", q(table.key), current_);
+      // One sub-select for both: compared as a row it becomes "key = $0 AND $1", where $1 is as free as
+      // a NULL test. A mixed table's two policies need the same first condition instead.
+      own_known = mixed ? fmt::format("{} AND ({})", known_, own)
+                        : fmt::format("({}, true) = (SELECT {}, true)", q(table.key), who_);
       if (!mixed && !column->not_null) {
         guard.notes.push_back(
             fmt::format("{} may be NULL: such rows belong to nobody and are refused; ALTER TABLE "
@@ -206,9 +213,8 @@ class Planner {
     }
     write_guard(guard, columns, homed, mixed, observe);
     if (observe) return;
-    guard.policy.push_back(
-        fmt::format("CREATE POLICY domicile_org ON {} USING ({} AND ({})) WITH CHECK ({})", table_,
-                    known_, own, own));
+    guard.policy.push_back(fmt::format(
+        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, own_known, own));
     if (mixed) {
       guard.policy.push_back(
           fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} AND {} IS NULL)",
@@ -408,6 +414,7 @@ class Planner {
 
   const Catalog& catalog_;
   const Schema& schema_;
+  const std::string who_;
   const std::string current_;
   // First among the filters, because a NULL test costs nothing in the planner's eyes: a statement
   // without a context raises before any condition of its own has looked at a row.
