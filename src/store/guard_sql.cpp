@@ -157,7 +157,6 @@ class Planner {
     std::vector<std::string> columns;
     std::function<std::string(const std::string&, bool)> homed;
     std::string own;  // row security's condition
-    std::string own_known;
     ResolvedPath path;
     if (!table.path.empty()) {
       if (auto wrong = resolve_path(catalog_, schema_, table, path))
@@ -173,7 +172,6 @@ class Planner {
         return call + (observe ? label : (gone ? "true" : "false")) + ")";
       };
       own = path_exists(path, table_, fmt::format("= {}", current_));
-      own_known = fmt::format("{} AND ({})", known_, own);
       propose_key(table, path, guard);
     } else {
       const catalog::Column* column = shape_->column(table.key);
@@ -199,10 +197,6 @@ class Planner {
                        : fmt::format("domicile.homed({}{})", row, key);
       };
       own = fmt::format("{} = {}", q(table.key), current_);
-      // One sub-select for both: compared as a row it becomes "key = $0 AND $1", where $1 is as free as
-      // a NULL test. A mixed table's two policies need the same first condition instead.
-      own_known = mixed ? fmt::format("{} AND ({})", known_, own)
-                        : fmt::format("({}, true) = (SELECT {}, true)", q(table.key), who_);
       if (!mixed && !column->not_null) {
         guard.notes.push_back(
             fmt::format("{} may be NULL: such rows belong to nobody and are refused; ALTER TABLE "
@@ -213,8 +207,9 @@ class Planner {
     }
     write_guard(guard, columns, homed, mixed, observe);
     if (observe) return;
-    guard.policy.push_back(fmt::format(
-        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_, own_known, own));
+    guard.policy.push_back(
+        fmt::format("CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_,
+                    known_and(table, own), own));
     if (mixed) {
       guard.policy.push_back(
           fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} AND {} IS NULL)",
@@ -222,6 +217,14 @@ class Planner {
     }
     guard.grants.push_back(fmt::format(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_tenant, domicile_app", table_));
+  }
+
+  // One sub-select for both: compared as a row it becomes "key = $0 AND $1", where $1 is as free as a
+  // NULL test. A mixed table's two policies need the same first condition instead.
+  std::string known_and(const Table& table, const std::string& own) const {
+    if (table.key.empty() || table.table_class == TableClass::mixed)
+      return fmt::format("{} AND ({})", known_, own);
+    return fmt::format("({}, true) = (SELECT {}, true)", q(table.key), who_);
   }
 
   void write_guard(TableGuard& guard, const std::vector<std::string>& columns,
