@@ -222,7 +222,7 @@ class Planner {
   // One sub-select for both: compared as a row it becomes "key = $0 AND $1", where $1 is as free as a
   // NULL test. A mixed table's two policies need the same first condition instead.
   std::string known_and(const Table& table, const std::string& own) const {
-    if (table.key.empty() || table.table_class == TableClass::mixed)
+    if (!table.path.empty() || table.table_class == TableClass::mixed)
       return fmt::format("{} AND ({})", known_, own);
     return fmt::format("({}, true) = (SELECT {}, true)", q(table.key), who_);
   }
