@@ -31,8 +31,9 @@ struct Secrets {
   Secret database_dsn;
   Secret registry_dsn;  // master region only
   Secret peer_token;
-  Secret pepper;      // may be empty
-  Secret issuer_key;  // 32 bytes
+  Secret pepper;           // may be empty
+  Secret issuer_key;       // 32 bytes
+  Secret authorize_token;  // may be empty
 };
 
 Result<Secrets> read_secrets(const NodeConfig& config) {
@@ -47,6 +48,14 @@ Result<Secrets> read_secrets(const NodeConfig& config) {
                                            config.peer_token_file.string()));
   }
   if (!config.pepper_file.empty()) secrets.pepper = TRY(read_secret_file(config.pepper_file));
+  if (!config.authorize_token_file.empty()) {
+    secrets.authorize_token = TRY(read_secret_file(config.authorize_token_file));
+    if (secrets.authorize_token.reveal().size() < 32) {
+      return fail(Code::invalid, fmt::format("{}: has at least 32 characters; make one with: "
+                                             "openssl rand -hex 32",
+                                             config.authorize_token_file.string()));
+    }
+  }
   const Secret key = TRY(read_secret_file(config.issuer_key_file));
   auto bytes = from_hex(key.reveal());
   if (!bytes || bytes->size() != 32) {
@@ -158,7 +167,7 @@ struct Node::Parts {
     return {};
   }
 
-  gateway::HttpGatewayOptions door_options() const {
+  Result<gateway::HttpGatewayOptions> door_options(const Secrets& secrets) const {
     gateway::HttpGatewayOptions options;
     options.listener.address = config.listen.host == "localhost" ? "127.0.0.1" : config.listen.host;
     options.listener.port = config.listen.port;
@@ -169,6 +178,8 @@ struct Node::Parts {
     options.upstreams = {
         {"app", fmt::format("http://{}:{}", config.upstream.host, config.upstream.port)}};
     options.workers = config.worker_threads;
+    options.authorize_proxies = TRY(gateway::AddressList::parse(config.authorize_proxies));
+    options.authorize_token = secrets.authorize_token;
     return options;
   }
 
@@ -197,24 +208,25 @@ struct Node::Parts {
 
   Result<void> make_door(const Secrets& secrets) {
     door = TRY(gateway::HttpGateway::create(
-        door_options(), {.clock = clock,
-                         .events = *ledger,
-                         .policy = TRY(load_routes(config)),
-                         .snapshot = follower->current(),
-                         .make_verifier = [] { return token::TokenVerifier({}, {}); },
-                         .make_signer = signer_maker(watch->first_key()),
-                         .handlers = handlers(secrets),
-                         .readiness = {{"database", [this] { return watch->healthy(); }},
-                                       {"organizations", [this] { return keeper->settled(); }},
-                                       {"issuer",
-                                        [this]() -> Result<void> {
-                                          if (issuer->ready()) return {};
-                                          return fail(Code::unavailable, "no signing keys yet");
-                                        }}},
-                         .on_unknown_key =
-                             [this](std::string_view name) {
-                               if (peer_keys != nullptr) peer_keys->unknown_key(name);
-                             }}));
+        TRY(door_options(secrets)),
+        {.clock = clock,
+         .events = *ledger,
+         .policy = TRY(load_routes(config)),
+         .snapshot = follower->current(),
+         .make_verifier = [] { return token::TokenVerifier({}, {}); },
+         .make_signer = signer_maker(watch->first_key()),
+         .handlers = handlers(secrets),
+         .readiness = {{"database", [this] { return watch->healthy(); }},
+                       {"organizations", [this] { return keeper->settled(); }},
+                       {"issuer",
+                        [this]() -> Result<void> {
+                          if (issuer->ready()) return {};
+                          return fail(Code::unavailable, "no signing keys yet");
+                        }}},
+         .on_unknown_key =
+             [this](std::string_view name) {
+               if (peer_keys != nullptr) peer_keys->unknown_key(name);
+             }}));
     return {};
   }
 

@@ -6,6 +6,7 @@
 
 #include "app/toml_reader.h"
 #include "base/file.h"
+#include "gateway/address_list.h"
 
 namespace domicile::app {
 namespace {
@@ -130,6 +131,13 @@ class Loader {
     config_.roles_file = optional_path("issuer.roles");
     config_.routes_file = path("gateway.routes", "the application's route file");
     config_.upstream = endpoint("gateway.upstream", "127.0.0.1:9000");
+    config_.authorize_proxies = reader_.texts("gateway.authorize_proxies");
+    const auto proxies = gateway::AddressList::parse(config_.authorize_proxies);
+    if (!proxies) reader_.error("gateway.authorize_proxies", proxies.error().message);
+    config_.authorize_token_file = optional_path("gateway.authorize_token_file");
+    if (!config_.authorize_token_file.empty() && config_.authorize_proxies.empty()) {
+      reader_.error("gateway.authorize_token_file", "needs gateway.authorize_proxies as well");
+    }
   }
 
   TomlReader& reader_;

@@ -29,6 +29,8 @@
 //   [gateway]
 //     routes = "routes.toml"
 //     upstream = "127.0.0.1:9000"       # the application
+//     authorize_proxies = ["10.2.0.0/16"]        # other proxies that may ask /authorize; absent: nobody
+//     authorize_token_file = "authorize.token"   # optional: and only with this in Domicile-Proxy-Token
 //   [audit]
 //     directory = "audit"
 #pragma once
@@ -37,6 +39,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "domain/names.h"
@@ -78,6 +81,8 @@ struct NodeConfig {
 
   Path routes_file;
   Endpoint upstream;
+  std::vector<std::string> authorize_proxies;
+  Path authorize_token_file;  // empty: the address is enough
 
   Path audit_directory;
 };

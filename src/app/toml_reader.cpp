@@ -83,6 +83,24 @@ std::optional<std::int64_t> TomlReader::integer(std::string_view key, std::int64
   return value->get();
 }
 
+std::vector<std::string> TomlReader::texts(std::string_view key) {
+  state_->asked.emplace(key);
+  const auto node = state_->root.at_path(key);
+  std::vector<std::string> out;
+  if (!node) return out;
+  const auto* list = node.as_array();
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const auto* value = list->get(i)->as_string();
+    if (value == nullptr || value->get().empty()) {
+      list = nullptr;
+      break;
+    }
+    out.push_back(value->get());
+  }
+  if (list == nullptr) error(key, "must be a list of texts in quotes: [\"...\"]");
+  return out;
+}
+
 bool TomlReader::has(std::string_view key) const {
   return static_cast<bool>(state_->root.at_path(key));
 }

@@ -27,6 +27,9 @@ class TomlReader {
   std::string required_text(std::string_view key, std::string_view remedy);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most);
 
+  // A list of texts; empty when absent.
+  std::vector<std::string> texts(std::string_view key);
+
   bool has(std::string_view key) const;
   // Adds an error about a key's value, with the key's line.
   void error(std::string_view key, std::string_view what);

@@ -94,16 +94,21 @@ Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head
   add(out, "X-Forwarded-For", forwarded.peer_ip);
   add(out, "X-Forwarded-Proto", forwarded.encrypted ? "https" : "http");
   add(out, "Domicile-Request-Id", forwarded.request_id);
+  TRY(write_identity(out, route, signer, now_s));
+  out.append("\r\n");
+  return {};
+}
+
+Result<void> write_identity(std::string& out, const policy::Route& route,
+                            token::ContextSigner& signer, std::int64_t now_s) {
   const policy::Permit& permit = route.permit();
   TRY(add_identity(out, permit));
   const domain::OrganizationView& organization = permit.organization();
-  if (!organization.key.empty()) {
-    add(out, "Domicile-Organization", organization.key);
-    add(out, "Domicile-Epoch", organization.epoch);
-    out.append("Domicile-Context: ");
-    signer.sign_to(out, domain::OrgKey(organization.key), organization.epoch, now_s);
-    out.append("\r\n");
-  }
+  if (organization.key.empty()) return {};
+  add(out, "Domicile-Organization", organization.key);
+  add(out, "Domicile-Epoch", organization.epoch);
+  out.append("Domicile-Context: ");
+  signer.sign_to(out, domain::OrgKey(organization.key), organization.epoch, now_s);
   out.append("\r\n");
   return {};
 }

@@ -29,6 +29,11 @@ Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head
                                  const policy::Route& route, token::ContextSigner& signer,
                                  std::int64_t now_s);
 
+// The lines by which this door vouches for a decision: organization, subject, permissions, epoch,
+// signed context. What an upstream gets with its request, and another proxy with its answer.
+Result<void> write_identity(std::string& out, const policy::Route& route,
+                            token::ContextSigner& signer, std::int64_t now_s);
+
 enum class ClientBody { as_is, chunked, until_close };  // how the body's end is told to the client
 
 struct ResponsePlan {

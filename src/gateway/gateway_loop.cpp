@@ -31,18 +31,6 @@ Activity activity_of(wire::Method method) {
   }
 }
 
-// The one field with this name; nullopt when it stands twice, "" when absent.
-std::optional<std::string_view> only_field(const wire::RequestHead& head, std::string_view lower) {
-  std::string_view found;
-  bool seen = false;
-  for (const wire::Field& field : head.section.fields()) {
-    if (!wire::equals_lower(field.name, lower)) continue;
-    if (std::exchange(seen, true)) return std::nullopt;
-    found = field.value;
-  }
-  return found;
-}
-
 }  // namespace
 
 struct GatewayLoop::Counters {
@@ -86,7 +74,8 @@ GatewayLoop::GatewayLoop(http::ServerContext& context, Parts parts)
       signer_(std::move(parts.signer)),
       gate_(parts.events, context.loop, parts.options.bounded_events_max, parts.metrics),
       upstream_options_{parts.options.upstream_keep_ms, parts.options.upstream_idle_max},
-      upstream_counters_(parts.metrics) {
+      upstream_counters_(parts.metrics),
+      decisions_(*this) {
   for (const NamedUpstream& upstream : upstreams_) {
     pools_.push_back(std::make_unique<http::UpstreamPool>(context.loop, upstream.addresses,
                                                           upstream_options_, upstream_counters_));
@@ -144,6 +133,7 @@ ProxyExchange& GatewayLoop::take_exchange() {
 
 http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
                                     const wire::RequestHead& head, const wire::CleanPath& path) {
+  if (decisions_.takes(path.decoded)) return decisions_.begin(connection, head, path);
   if (const http::Handler* handler = mounts_.find(path.decoded)) {
     return mounts_.begin(*handler, connection, head, path);
   }
@@ -161,7 +151,7 @@ http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
   const policy::RouteRule* rule = facts.match.rule;
   const bool found = facts.match.outcome == policy::MatchOutcome::found;
   if (found && rule->place == policy::OrganizationPlace::header) {
-    const auto value = only_field(head, rule->organization_header);
+    const auto value = wire::only_field(head, rule->organization_header);
     if (!value) {
       connection.refuse(400, "duplicate_organization", "The organization is named twice.",
                         http::AfterAnswer::close);
@@ -173,11 +163,7 @@ http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
   if (found && !rule->is_public && head.has_authorization) {
     auto verified = authenticator_.authenticate(head.authorization, clock_.unix_seconds());
     if (!verified) {
-      counters_->denied.add();
-      counters_->credentials.add();
-      Event event = event_of(connection, head, facts);
-      event.reason = verified.error();
-      gate_.note(std::move(event));
+      note_credentials(event_of(connection, head.method, facts), verified.error());
       refuse_credentials(connection, verified.error());
       return nullptr;
     }
@@ -215,19 +201,12 @@ http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
     refuse_credentials(connection, written.error().reason);
     return nullptr;
   }
-  Event event = event_of(connection, head, facts);
-  event.outcome = Outcome::allowed;
-  event.organization = domain::OrgKey(permit->organization().key);
-  event.epoch = route->epoch();
-  if (permit->principal() != nullptr) {
-    event.actor = permit->principal()->subject;
-    if (permit->grant() != nullptr) event.acting_organization = permit->principal()->organization;
-  }
+  Event event = event_of(connection, head.method, facts);
+  note_permit(event, *route);
   const AuditStrictness strictness = gate_.in_force(permit->rule().audit);
   if (strictness == AuditStrictness::strict) {
     exchange.hold({policy_, snapshot_, principal, *permit, event});
   }
-  counters_->allowed.add();
   switch (gate_.submit(std::move(event), strictness,
                        [&exchange](bool durable) { exchange.recorded(durable); })) {
     case EventGate::Verdict::go_on: exchange.start(); break;
@@ -243,9 +222,38 @@ http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
 void GatewayLoop::deny(http::ServerConnection& connection, const wire::RequestHead& head,
                        const wire::CleanPath& path, const policy::RequestFacts& facts,
                        const domain::Principal* principal, const policy::Denial& denial) {
+  note_denial(event_of(connection, head.method, facts), principal, denial);
+  if (denial.reason == DenialReason::method_not_allowed) {
+    connection.refuse(405, policy::to_string(denial.reason),
+                      "The path is there, but not with this method.", http::AfterAnswer::keep,
+                      "Allow: " + allowed_methods(path.decoded) + "\r\n");
+    return;
+  }
+  refuse_denial(connection, denial, &head, &path);
+}
+
+void GatewayLoop::note_permit(Event& event, const policy::Route& route) {
+  const policy::Permit& permit = route.permit();
+  counters_->allowed.add();
+  event.outcome = Outcome::allowed;
+  event.organization = domain::OrgKey(permit.organization().key);
+  event.epoch = route.epoch();
+  if (permit.principal() == nullptr) return;
+  event.actor = permit.principal()->subject;
+  if (permit.grant() != nullptr) event.acting_organization = permit.principal()->organization;
+}
+
+void GatewayLoop::note_credentials(Event event, std::string_view reason) {
+  counters_->denied.add();
+  counters_->credentials.add();
+  event.reason = reason;
+  gate_.note(std::move(event));
+}
+
+void GatewayLoop::note_denial(Event event, const domain::Principal* principal,
+                              const policy::Denial& denial) {
   counters_->denied.add();
   counters_->denials[static_cast<std::size_t>(denial.reason)]->add();
-  Event event = event_of(connection, head, facts);
   event.reason = policy::to_string(denial.reason);
   if (policy::is_violation(denial.reason)) event.kind = EventKind::cross_region;
   const bool elsewhere = policy::is_violation(denial.reason) ||
@@ -264,13 +272,6 @@ void GatewayLoop::deny(http::ServerConnection& connection, const wire::RequestHe
   }
   if (event.acting_organization == event.organization) event.acting_organization = {};
   gate_.note(std::move(event));
-  if (denial.reason == DenialReason::method_not_allowed) {
-    connection.refuse(405, policy::to_string(denial.reason),
-                      "The path is there, but not with this method.", http::AfterAnswer::keep,
-                      "Allow: " + allowed_methods(path.decoded) + "\r\n");
-    return;
-  }
-  refuse_denial(connection, denial, &head, &path);
 }
 
 void GatewayLoop::refuse_late(http::ServerConnection& connection, const policy::Denial& denial,
@@ -285,7 +286,7 @@ void GatewayLoop::refuse_late(http::ServerConnection& connection, const policy::
 
 // What every event of this door says. The organization only where the registry knows it: what a
 // client wrote into a path is not evidence.
-Event GatewayLoop::event_of(const http::ServerConnection& connection, const wire::RequestHead& head,
+Event GatewayLoop::event_of(const http::ServerConnection& connection, wire::Method method,
                             const policy::RequestFacts& facts) const {
   Event event;
   event.kind = EventKind::request;
@@ -295,7 +296,7 @@ Event GatewayLoop::event_of(const http::ServerConnection& connection, const wire
   event.source_ip = connection.peer_ip();
   event.request_id = connection.request_id();
   const policy::RouteRule* rule = facts.match.rule;
-  event.activity = rule != nullptr ? rule->activity : activity_of(head.method);
+  event.activity = rule != nullptr ? rule->activity : activity_of(method);
   if (rule != nullptr) {
     event.operation = rule->name;
     event.resource = rule->path;

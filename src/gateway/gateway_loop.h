@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gateway/authenticator.h"
+#include "gateway/decision_endpoint.h"
 #include "gateway/event_gate.h"
 #include "gateway/http_gateway.h"
 #include "http/exchange.h"
@@ -64,6 +65,18 @@ class GatewayLoop final : public http::Service {
   std::string& head_buffer() { return head_buffer_; }
   void put_back(ProxyExchange& exchange) { free_.push_back(&exchange); }
   void count_upstream_failure(std::string_view reason);
+  // What every event of this door says.
+  domain::Event event_of(const http::ServerConnection& connection, wire::Method method,
+                         const policy::RequestFacts& facts) const;
+  // Counted and recorded, each for its own cause; answering is the caller's affair.
+  void note_denial(domain::Event event, const domain::Principal* principal,
+                   const policy::Denial& denial);
+  void note_credentials(domain::Event event, std::string_view reason);
+  void note_permit(domain::Event& event, const policy::Route& route);
+  std::string allowed_methods(std::string_view path) const;
+  const Clock& clock() const { return clock_; }
+  const std::shared_ptr<const policy::RoutePolicy>& policy() const { return policy_; }
+  token::ContextSigner& signer() { return signer_; }
   // A permit that did not hold until its event was recorded: answered, recorded.
   void refuse_late(http::ServerConnection& connection, const policy::Denial& denial,
                    domain::Event event);
@@ -77,9 +90,6 @@ class GatewayLoop final : public http::Service {
   void deny(http::ServerConnection& connection, const wire::RequestHead& head,
             const wire::CleanPath& path, const policy::RequestFacts& facts,
             const domain::Principal* principal, const policy::Denial& denial);
-  domain::Event event_of(const http::ServerConnection& connection, const wire::RequestHead& head,
-                         const policy::RequestFacts& facts) const;
-  std::string allowed_methods(std::string_view path) const;
   void bind_upstreams();
   ProxyExchange& take_exchange();
 
@@ -100,6 +110,7 @@ class GatewayLoop final : public http::Service {
   std::vector<http::UpstreamPool*> pool_of_rule_;           // by RouteRule::index
   std::vector<std::unique_ptr<ProxyExchange>> exchanges_;
   std::vector<ProxyExchange*> free_;
+  DecisionEndpoint decisions_;
   wire::ResponseHead response_head_;
   std::string head_buffer_;
 };

@@ -24,6 +24,7 @@
 #include "base/result.h"
 #include "domain/event.h"
 #include "domain/registry_snapshot.h"
+#include "gateway/address_list.h"
 #include "http/message.h"
 #include "http/metrics.h"
 #include "http/server_options.h"
@@ -46,6 +47,9 @@ struct HttpGatewayOptions {
   std::size_t worker_queue_max = 256;
   std::size_t bounded_events_max = 4096;  // per loop, not yet durable; above: refused
   token::TokenCache::Options token_cache;
+  // Proxies that may ask /authorize; empty: nobody, and the path is a route's like any other.
+  AddressList authorize_proxies;
+  Secret authorize_token;                       // empty: the address is enough
   bool forward_authorization = false;           // hand the client's token on to the upstream
   std::chrono::milliseconds record_ms{10'000};  // a strict event not durable by then: refused
   std::chrono::milliseconds connect_ms{3'000};

@@ -11,6 +11,18 @@ namespace {
 using http::AfterAnswer;
 using policy::DenialReason;
 
+void answer_problem(http::ServerConnection& connection, int status, std::string_view reason,
+                    std::string_view detail, std::string_view fields, const domain::Region* home,
+                    AfterAnswer after) {
+  std::vector<std::pair<std::string_view, std::string_view>> more;
+  if (home != nullptr) more = {{"home_region", home->id.view()}, {"home_url", home->url}};
+  connection.answer(
+      status, fmt::format("Cache-Control: no-store\r\n{}", fields), "application/problem+json",
+      http::problem_body(status, reason, detail, connection.request_id(), more), after);
+}
+
+}  // namespace
+
 std::string_view detail_of(DenialReason reason) {
   switch (reason) {
     case DenialReason::no_route: return "No route of this door matches the path.";
@@ -40,17 +52,20 @@ std::string_view detail_of(DenialReason reason) {
   return "";
 }
 
-void answer_problem(http::ServerConnection& connection, int status, std::string_view reason,
-                    std::string_view detail, std::string_view fields, const domain::Region* home,
-                    AfterAnswer after) {
-  std::vector<std::pair<std::string_view, std::string_view>> more;
-  if (home != nullptr) more = {{"home_region", home->id.view()}, {"home_url", home->url}};
-  connection.answer(
-      status, fmt::format("Cache-Control: no-store\r\n{}", fields), "application/problem+json",
-      http::problem_body(status, reason, detail, connection.request_id(), more), after);
+std::string_view fields_of(DenialReason reason) {
+  switch (policy::status_of(reason)) {
+    case 401:
+      return reason == DenialReason::unauthenticated
+                 ? "WWW-Authenticate: Bearer realm=\"domicile\"\r\n"
+                 : "WWW-Authenticate: Bearer realm=\"domicile\", error=\"invalid_token\"\r\n";
+    case 403:
+      return reason == DenialReason::missing_permission
+                 ? "WWW-Authenticate: Bearer realm=\"domicile\", error=\"insufficient_scope\"\r\n"
+                 : "";
+    case 503: return "Retry-After: 5\r\n";
+    default: return "";
+  }
 }
-
-}  // namespace
 
 bool is_navigation(const wire::RequestHead& head) {
   if (head.method != wire::Method::get) return false;
@@ -76,22 +91,8 @@ void refuse_denial(http::ServerConnection& connection, const policy::Denial& den
     }
     return;
   }
-  std::string_view fields;
-  switch (status) {
-    case 401:
-      fields = denial.reason == DenialReason::unauthenticated
-                   ? "WWW-Authenticate: Bearer realm=\"domicile\"\r\n"
-                   : "WWW-Authenticate: Bearer realm=\"domicile\", error=\"invalid_token\"\r\n";
-      break;
-    case 403:
-      if (denial.reason == DenialReason::missing_permission) {
-        fields = "WWW-Authenticate: Bearer realm=\"domicile\", error=\"insufficient_scope\"\r\n";
-      }
-      break;
-    case 503: fields = "Retry-After: 5\r\n"; break;
-    default: break;
-  }
-  answer_problem(connection, status, reason, detail, fields, denial.home, AfterAnswer::keep);
+  answer_problem(connection, status, reason, detail, fields_of(denial.reason), denial.home,
+                 AfterAnswer::keep);
 }
 
 void refuse_credentials(http::ServerConnection& connection, std::string_view reason) {

@@ -23,6 +23,11 @@ bool is_navigation(const wire::RequestHead& head);
 void refuse_denial(http::ServerConnection& connection, const policy::Denial& denial,
                    const wire::RequestHead* head, const wire::CleanPath* path);
 
+// The same texts, for an answer of another form.
+std::string_view detail_of(policy::DenialReason reason);
+// The WWW-Authenticate or Retry-After line that goes with a status, or "".
+std::string_view fields_of(policy::DenialReason reason);
+
 // A token that was there and did not count.
 void refuse_credentials(http::ServerConnection& connection, std::string_view reason);
 // Events cannot be recorded now.

@@ -1,5 +1,7 @@
 #include "wire/http1_request.h"
 
+#include <utility>
+
 #include "wire/http1_chars.h"
 
 namespace domicile::wire {
@@ -146,6 +148,17 @@ Fault RequestHead::apply_fields(std::string_view authority) {
   }
   persistent = minor_version == 1 ? !section.close : section.keep_alive && !section.close;
   return Fault::none;
+}
+
+std::optional<std::string_view> only_field(const RequestHead& head, std::string_view lower) {
+  std::string_view found;
+  bool seen = false;
+  for (const Field& field : head.section.fields()) {
+    if (!equals_lower(field.name, lower)) continue;
+    if (std::exchange(seen, true)) return std::nullopt;
+    found = field.value;
+  }
+  return found;
 }
 
 }  // namespace domicile::wire

@@ -4,6 +4,7 @@
 // decides on it. A RequestHead is large (its field array); keep one per loop and reuse it.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "wire/http1_fields.h"
@@ -41,5 +42,9 @@ struct RequestHead {
   Fault parse_target(std::string_view& authority);
   Fault apply_fields(std::string_view authority);
 };
+
+// The value of the one field with this (lower-case) name; nullopt when it stands twice, "" when
+// absent.
+std::optional<std::string_view> only_field(const RequestHead& head, std::string_view lower);
 
 }  // namespace domicile::wire
