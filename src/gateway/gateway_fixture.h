@@ -174,7 +174,8 @@ class GatewayTest : public testing::Test {
   }
   std::string token(std::string_view org = "7", bool here = true,
                     std::vector<domain::Grant> grants = {}, domain::Epoch epoch = 3,
-                    std::string subject = "user-1") {
+                    std::string subject = "user-1",
+                    const std::vector<domain::Permission>& more = {}) {
     token::AccessClaims claims;
     claims.issuer = here ? "https://ca.test" : "https://us.test";
     claims.client_id = "web";
@@ -183,6 +184,7 @@ class GatewayTest : public testing::Test {
     claims.region = domain::RegionId(here ? kHere : kThere);
     claims.epoch = epoch;
     claims.permissions = {domain::Permission("courses:read"), domain::Permission("courses:write")};
+    claims.permissions.insert(claims.permissions.end(), more.begin(), more.end());
     claims.grants = std::move(grants);
     claims.token_id = "jti-1";
     claims.issued_at = clock_.unix_seconds();
