@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from .context import Context, current, is_unscoped
 from .errors import AutocommitRefused, ContextMissing, WrongOrganization, translate
 
-ENTER = text("SELECT domicile.enter(:domicile_context)")
 _MARK = "domicile_entered"
 
 
@@ -26,17 +25,25 @@ def install(engine: Any) -> Any:
     event.listen(target, "begin", _begin)
     event.listen(target, "begin_twophase", lambda connection, _: _begin(connection))
     event.listen(target, "before_cursor_execute", _before)
-    event.listen(target, "handle_error", _error)
+    event.listen(target, "handle_error", _error, retval=True)
     return engine
 
 
 def _send(connection: Any, context: Context) -> None:
-    connection.info[_MARK] = context.organization
+    """Past SQLAlchemy's own execution, which would write the token into logs and error texts."""
+    placeholder = "$1" if connection.dialect.paramstyle == "numeric_dollar" else "%s"
+    connection.info[_MARK] = None
+    cursor = connection.connection.cursor()
     try:
-        connection.execute(ENTER, {"domicile_context": context.token})
-    except BaseException:
-        connection.info[_MARK] = None
-        raise
+        cursor.execute(f"SELECT domicile.enter({placeholder})", (context.token,))
+    except connection.dialect.loaded_dbapi.Error as error:
+        known = translate(error)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        cursor.close()
+    connection.info[_MARK] = context.organization
 
 
 def _begin(connection: Any) -> None:
@@ -72,8 +79,8 @@ def _before(connection: Any, cursor: Any, statement: str, parameters: Any, conte
         raise WrongOrganization("this transaction began for another organization than the current one")
 
 
-def _error(details: Any) -> None:
+def _error(details: Any) -> Any:
     known = translate(details.original_exception)
     if known is not None:
         known.__cause__ = details.original_exception
-        details.chained_exception = known
+    return known
