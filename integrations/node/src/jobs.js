@@ -103,8 +103,9 @@ export class ContextSource {
         let size = 0;
         response.on('data', (part) => {
           size += part.length;
-          if (size > ANSWER_BYTES_MAX) call.destroy(new Error('its answer is too long'));
-          else parts.push(part);
+          if (size <= ANSWER_BYTES_MAX) { parts.push(part); return; }
+          fail(new Error('its answer is too long'));
+          call.destroy();
         });
         response.on('error', fail);
         response.on('end', () => resolve({ status: response.statusCode, answer: parsed(Buffer.concat(parts)) }));

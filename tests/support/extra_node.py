@@ -1,0 +1,37 @@
+"""A second node for a region of `domicile up`, with settings of the test's own: same keys, database and registry,
+its own port and event log."""
+
+import pathlib
+import re
+import signal
+import subprocess
+
+from support.domicile import binary
+from support.local_regions import LocalRegions, wait_until
+from support.postgres import free_port
+
+
+class ExtraNode:
+    def __init__(self, regions: LocalRegions, region_id: str, gateway: str = ""):
+        self.port = free_port()
+        original = pathlib.Path(regions.region(region_id)["node_config"])
+        text = original.read_text()
+        text = re.sub(r'listen = ".*"', f'listen = "127.0.0.1:{self.port}"', text)
+        text = text.replace('state_directory = "state"', 'state_directory = "state-extra"')
+        text = text.replace('directory = "audit"', 'directory = "audit-extra"')
+        text = text.replace("[gateway]\n", "[gateway]\n" + gateway)
+        self.config = original.with_name("extra.toml")
+        self.config.write_text(text)
+        self.config.chmod(0o600)
+        self.audit = original.with_name("audit-extra")
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.log = open(original.with_name("extra.log"), "w+")
+        self.process = subprocess.Popen([str(binary()), "serve", "--config", str(self.config)], stdout=self.log, stderr=self.log)
+        wait_until(lambda: self.process.poll() is not None or regions.get(self.url + "/readyz")[0] == 200, 20, "the extra node is ready")
+        assert self.process.poll() is None, pathlib.Path(self.log.name).read_text()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+        self.log.close()
