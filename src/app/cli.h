@@ -40,6 +40,8 @@ void add_grant(CLI::App& root, Cli& cli);
 void add_token(CLI::App& root, Cli& cli);
 void add_check(CLI::App& root, Cli& cli);
 void add_audit(CLI::App& root, Cli& cli);
+void add_explain(CLI::App& root, Cli& cli);
+void add_doctor(CLI::App& root, Cli& cli);
 void add_serve(CLI::App& root, Cli& cli);
 void add_up(CLI::App& root, Cli& cli);
 

@@ -16,6 +16,8 @@ void add_verbs(CLI::App& root, Cli& cli) {
   add_up(root, cli);
   add_check(root, cli);
   add_audit(root, cli);
+  add_explain(root, cli);
+  add_doctor(root, cli);
 }
 
 }  // namespace domicile::app
