@@ -214,10 +214,7 @@ std::string trace_text(const Json& json) {
 }
 
 int verdict(const Cli& cli, Json json) {
-  if (const auto* known = explain_reason(json.value("reason", ""))) {
-    json["meaning"] = known->meaning;
-    json["remedy"] = known->remedy;
-  }
+  add_meaning(json);
   tell(cli, json, trace_text(json));
   return json.value("permitted", false) ? 0 : 1;
 }

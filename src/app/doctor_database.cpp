@@ -153,6 +153,26 @@ void examine_settings(pg::Connection& database, DoctorReport& report) {
   }
 }
 
+void examine_event_triggers(pg::Connection& database, DoctorReport& report) {
+  const auto rows = database.query(
+      "SELECT count(*), count(*) FILTER (WHERE evtenabled <> 'A') FROM pg_event_trigger WHERE "
+      "evtname LIKE 'domicile%'");
+  if (!rows) return;
+  if (rows->integer(0, 0) == 0) {
+    report.warn(Check::event_triggers,
+                "no event triggers: what weakens the guard is found afterwards, not refused",
+                "domicile region init --superuser-dsn-file where a superuser can be had; else "
+                "schedule domicile check.");
+  } else if (rows->integer(0, 1) > 0) {
+    report.fail(Check::event_triggers,
+                fmt::format("{} event triggers do not fire for everybody", rows->integer(0, 1)),
+                "domicile region init --superuser-dsn-file arms them again; then domicile region "
+                "violations says what happened meanwhile.");
+  } else {
+    report.ok(Check::event_triggers, fmt::format("{} armed", rows->integer(0, 0)));
+  }
+}
+
 void examine_region(pg::Connection& database, const NodeConfig& config, const Clock& clock,
                     DoctorReport& report) {
   store::RegionStore store(database, clock);
@@ -186,14 +206,7 @@ void examine_region(pg::Connection& database, const NodeConfig& config, const Cl
   } else {
     report.ok(Check::database_region_open, "open");
   }
-  if (status->event_triggers) {
-    report.ok(Check::event_triggers, "installed");
-  } else {
-    report.warn(Check::event_triggers,
-                "no event triggers: what weakens the guard is found afterwards, not refused",
-                "domicile region init --superuser-dsn-file where a superuser can be had; else "
-                "schedule domicile check.");
-  }
+  examine_event_triggers(database, report);
 }
 
 }  // namespace

@@ -239,6 +239,72 @@ def test_a_snapshot_that_is_behind_or_of_another_registry_is_named(regions, copy
     assert worst(doctor(copy)[1], "snapshot")["health"] == "warn"
 
 
+def test_a_full_disk_under_the_event_log_is_named(copy):
+    audit = copy.parent / "audit"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m,mode=0700", "none", str(audit)], capture_output=True).returncode != 0:
+        pytest.skip("a small disk needs the right to mount one")
+    try:
+        finding = worst(doctor(copy)[1], "event_log_space")
+        assert finding["health"] == "fail" and "20 MiB free" in finding["seen"]
+    finally:
+        subprocess.run(["umount", str(audit)], check=True)
+
+
+def test_clocks_that_differ_are_named(regions, tmp_path):
+    """The doctor's own clock is set ahead, in its process alone."""
+    (tmp_path / "ahead.c").write_text("""#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec* out) {
+  int done = ((int (*)(clockid_t, struct timespec*))dlsym(RTLD_NEXT, "clock_gettime"))(id, out);
+  if (id == CLOCK_REALTIME) out->tv_sec += 20;
+  return done;
+}
+""")
+    subprocess.run(["clang-19", "-shared", "-fPIC", "-o", str(tmp_path / "ahead.so"), str(tmp_path / "ahead.c")], check=True)
+    done = domicile("--output", "json", "doctor", "--config", regions.region(HOME)["node_config"], check=False,
+                    env={"LD_PRELOAD": str(tmp_path / "ahead.so")})
+    found = {f["check"]: f for f in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 2 and found["clock_database"]["health"] == "fail" and "-20.0 s" in found["clock_database"]["seen"]
+    assert found["clock_peers"]["health"] == "warn" and "NTP" in found["clock_peers"]["remedy"]
+
+
+def test_a_server_of_unsafe_settings_and_without_a_guard_is_named(copy, cluster):
+    (copy.parent / "node.dsn").write_text(cluster.dsn() + "\n")  # fsync is off there
+    with cluster.connect() as db:
+        db.execute("ALTER SYSTEM SET max_prepared_transactions = 5")
+    cluster.stop()
+    cluster.start()
+    _, found = doctor(copy)
+    assert "fsync is off" in worst(found, "durability")["seen"] and worst(found, "prepared_transactions")["health"] == "warn"
+    assert "region init" in worst(found, "database_region")["remedy"] and worst(found, "node_role")["health"] == "fail"
+
+
+def test_a_node_behind_a_pooler_is_named(regions, copy):
+    node = pathlib.Path(regions.region(HOME)["dsn_files"]["node"]).read_text()
+    passfile = re.search(r"passfile='?([^' \n]+)", node)
+    user = re.search(r"user='?(\w+)", node).group(1)
+    password = pathlib.Path(passfile.group(1)).read_text().strip().rpartition(":")[2]
+    from support.pgbouncer import PgBouncer
+    with PgBouncer(regions.region(HOME)["ports"]["postgresql"], "learning", {user: password}, "session") as bouncer:
+        (copy.parent / "node.dsn").write_text(bouncer.dsn(user) + "\n")
+        assert worst(doctor(copy)[1], "pooler")["health"] == "warn"
+
+
+def test_disarmed_event_triggers_are_named(regions):
+    config = regions.region(HOME)["node_config"]
+    with regions.superuser(HOME) as db:
+        names = [row[0] for row in db.execute("SELECT evtname FROM pg_event_trigger WHERE evtname LIKE 'domicile%'")]
+        for name in names:
+            db.execute(f"ALTER EVENT TRIGGER {name} DISABLE")
+        try:
+            assert worst(doctor(config)[1], "event_triggers")["health"] == "fail"
+        finally:
+            for name in names:
+                db.execute(f"ALTER EVENT TRIGGER {name} ENABLE ALWAYS")
+    assert names and worst(doctor(config)[1], "event_triggers")["health"] == "ok"
+
+
 def test_text_is_for_people(regions):
     done = domicile("doctor", "--config", regions.region(HOME)["node_config"], check=False)
     assert re.search(r"^\d+ to fix, \d+ to look at, \d+ in order$", done.stdout, re.M)
@@ -273,7 +339,7 @@ def test_the_explanation_is_the_doors_answer(regions, tmp_path, method, path, ex
     assert told["reason"] == expected and told["permitted"] == (expected == "") and code == (1 if expected else 0)
     if expected:
         assert json.loads(body)["reason"] == expected and status == told["status"]
-        assert told["remedy"] or expected.startswith("path_")
+        assert told["remedy"] and told["meaning"]
         request_id = json.loads(body)["request_id"]
         if not expected.startswith("path_"):  # what no one can read in one way names nobody, and has no event
             deadline = time.monotonic() + 10
