@@ -31,11 +31,13 @@ bool examine_secret(const Path& file, std::string_view what, DoctorReport& repor
     return false;
   }
   if ((facts.st_mode & 077) != 0) {
+    const std::string_view then = what == "issuer key"
+                                      ? "replace it as docs/identity.md says under Keys"
+                                      : "replace its content";
     report.fail(Check::secret_files,
                 fmt::format("{} ({}) has mode {:03o}: others can read it", file.string(), what,
                             facts.st_mode & 0777),
-                fmt::format("chmod 600 {}; if others may have read it, replace its content",
-                            file.string()));
+                fmt::format("chmod 600 {}; if others may have read it, {}", file.string(), then));
     return false;
   }
   const auto content = read_secret_file(file);

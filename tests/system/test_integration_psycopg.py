@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "integrations" / "python"))
 import domicile as dom  # noqa: E402
 from domicile import psycopg as dpg  # noqa: E402
 
-TRANSACTIONS = 3000
+TRANSACTIONS = 600 if "DOMICILE_NEWEST" in os.environ else 3000
 THREADS = 12
 
 
