@@ -8,6 +8,8 @@
 
 #include "catalog/classify_keys.h"
 #include "catalog/classify_leftovers.h"
+#include "catalog/classify_people.h"
+#include "catalog/doubts.h"
 #include "catalog/naming.h"
 
 namespace domicile::catalog {
@@ -32,10 +34,11 @@ class Classifier {
       if (auto why = migration_table(graph_.tables[i]->name.name))
         settle(i, TableClass::system, Confidence::certain, {*why});
     }
-    find_users();
+    users_ = find_users(graph_, root_, verdicts_);
     classify_by_keys(graph_, root_, facts_, users_, verdicts_);
     while (along_strong_edges() || people() || frameworks() || static_lists() ||
-           along_person_edges() || along_weak_edges(false) || along_weak_edges(true)) {
+           along_person_edges(false) || machinery() || along_weak_edges(false) ||
+           along_weak_edges(true) || along_person_edges(true)) {
     }
     classify_leftovers(graph_, root_, facts_, verdicts_);
     for (std::size_t i = 0; i < verdicts_.size(); ++i) other_ways(i);
@@ -92,34 +95,13 @@ class Classifier {
       step.referenced_columns = key->columns;
   }
 
-  // The table of those who sign in.
-  void find_users() {
-    double best = 0;
-    for (std::size_t i = 0; i < verdicts_.size(); ++i) {
-      const TableShape& table = *graph_.tables[i];
-      if (i == root_.table || (verdicts_[i].done && verdicts_[i].table_class != TableClass::person))
-        continue;
-      const bool credential = std::ranges::any_of(table.columns, [](const Column& c) {
-        const auto label = personal_label(c, true);
-        return label == "credential" || label == "email" || label == "online_id";
-      });
-      const int named = user_weight(table.name.name);
-      if (named < 4 || (!credential && named < 7)) continue;
-      const double score =
-          named + (credential ? 4 : 0) + 0.5 * static_cast<double>(graph_.in[i].size());
-      if (score > best) {
-        best = score;
-        users_ = i;
-      }
-    }
-  }
-
   double cost_of(const Edge& edge) const {
     double cost = 1.0;
     if (!edge.declared) cost += 0.5;
     if (!edge.validated) cost += 0.25;
     if (edge.cascade) cost -= 0.3;
     if (edge.identifying) cost -= 0.2;
+    if (edge.role) cost += 0.8;
     if (verdicts_[edge.to].table_class == TableClass::mixed && verdicts_[edge.to].done) cost += 1.5;
     return cost;
   }
@@ -132,7 +114,7 @@ class Classifier {
     const auto expand = [&](std::size_t parent) {
       for (std::size_t e : graph_.in[parent]) {
         const Edge& edge = graph_.edges[e];
-        if (!verdicts_[edge.from].done && edge.not_null && !edge.actor) {
+        if (!verdicts_[edge.from].done && edge.not_null && !actor(edge)) {
           open.emplace(verdicts_[parent].cost + cost_of(edge), edge.from, e);
         }
       }
@@ -259,6 +241,17 @@ class Classifier {
     return found;
   }
 
+  // Before an optional link to somebody misleads: a cron entry may name a user.
+  bool machinery() {
+    bool found = false;
+    for (std::size_t i = 0; i < verdicts_.size(); ++i) {
+      if (verdicts_[i].done || !doubts_about(graph_, root_, i, verdicts_).empty()) continue;
+      if (auto why = solid_machinery(*graph_.tables[i]))
+        found |= settle(i, TableClass::system, Confidence::likely, {*why});
+    }
+    return found;
+  }
+
   // Lists that their name and shape give away, before a created_by or an optional link misleads.
   bool static_lists() {
     bool found = false;
@@ -274,12 +267,16 @@ class Classifier {
     return found;
   }
 
-  bool along_person_edges() {
+  // Whoever signs in acts, whatever the column is called.
+  bool actor(const Edge& edge) const { return edge.actor || (edge.role && edge.to == users_); }
+
+  // At first only what has no other parent that may turn out to belong to an organization.
+  bool along_person_edges(bool last) {
     bool found = false;
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
       if (verdicts_[i].done) continue;
       for (std::size_t e : graph_.out[i]) {
-        if (graph_.edges[e].not_null && !graph_.edges[e].actor &&
+        if (graph_.edges[e].not_null && !actor(graph_.edges[e]) && (last || !may_have_parent(i)) &&
             belong_to_person(i, graph_.edges[e])) {
           found = true;
           break;
@@ -294,7 +291,7 @@ class Classifier {
     if (!parent.done || parent.table_class != TableClass::person) return false;
     if (parent.person.empty() && parent.person_path.empty()) return false;
     // A comment's author is a person, but the comment belongs to what it is about.
-    if (edge.actor && !polymorphic_pairs(*graph_.tables[i]).empty()) return false;
+    if (!polymorphic_pairs(*graph_.tables[i]).empty()) return false;
     Verdict& v = verdicts_[i];
     const bool to_key = edge.step.columns.size() == 1 && parent.person_path.empty() &&
                         edge.step.referenced_columns[0] == parent.person;
@@ -310,6 +307,15 @@ class Classifier {
                                fmt::join(edge.step.columns, ", "))});
   }
 
+  bool may_have_parent(std::size_t i) const {
+    return std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
+      const Edge& edge = graph_.edges[e];
+      const Verdict& parent = verdicts_[edge.to];
+      if (actor(edge)) return false;
+      return parent.done ? parent.of_organization() && parent.way.has_value() : edge.not_null;
+    });
+  }
+
   // Optional parents (weak), then those who acted (weaker still).
   bool along_weak_edges(bool actors) {
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
@@ -319,7 +325,7 @@ class Classifier {
       std::size_t ways = 0;
       for (std::size_t e : graph_.out[i]) {
         const Edge& edge = graph_.edges[e];
-        if (edge.actor != actors || (actors && !edge.not_null)) continue;
+        if (actor(edge) != actors || (actors && !edge.not_null)) continue;
         if (actors && belong_to_person(i, edge)) return true;
         if (!verdicts_[edge.to].of_organization() || !verdicts_[edge.to].way) continue;
         ++ways;
@@ -347,8 +353,8 @@ class Classifier {
     std::vector<std::string> why;
     if (edge.actor) {
       why.push_back(
-          fmt::format("only {} leads to an organization: it says who acted, which need not be "
-                      "where the row belongs",
+          fmt::format("only {} leads to an organization: it says who acted or what is current, "
+                      "which need not be where the row belongs",
                       columns));
     } else {
       why.push_back(fmt::format("only {} leads to an organization, and it may be NULL{}", columns,

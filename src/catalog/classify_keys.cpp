@@ -102,6 +102,13 @@ class ByKeys {
 
   void choose(std::size_t i) {
     auto& found = columns_[i];
+    // A name alone, and most rows speak against it.
+    std::erase_if(found, [&](const KeyColumn& c) {
+      const Facts* facts = c.declared ? nullptr : facts_of(i, c);
+      return facts != nullptr && facts->sampled_rows >= 20 &&
+             facts->orphans * 2 > facts->sampled_rows;
+    });
+    if (found.empty()) return;
     std::ranges::sort(found, {}, [](const KeyColumn& c) {
       return std::tuple(!c.not_null, !c.canonical, !c.declared, c.column);
     });

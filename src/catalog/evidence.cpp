@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "catalog/classify.h"
+#include "catalog/doubts.h"
 #include "catalog/naming.h"
 
 namespace domicile::catalog {
@@ -18,14 +19,22 @@ class Scale {
     else if (points < 0)
       against_.push_back(std::move(why));
   }
+  // A reason of its own to call the rows shared; shape alone (few columns, a small key) is none.
+  void ground(int points, std::string why) {
+    grounded_ = grounded_ || points > 0;
+    weigh(points, std::move(why));
+  }
   ReferenceEvidence result() {
+    if (!grounded_ && evidence_.score > kUngroundedMax) evidence_.score = kUngroundedMax;
     for (std::string& why : against_) evidence_.why.push_back("but " + why);
     return std::move(evidence_);
   }
 
  private:
+  static constexpr int kUngroundedMax = 2;  // not enough for anything
   ReferenceEvidence evidence_;
   std::vector<std::string> against_;
+  bool grounded_ = false;
 };
 
 // Lists are often numbered by hand or named by a word, while data has keys of the common kind.
@@ -46,9 +55,31 @@ void weigh_key(Scale& scale, const TableShape& table, const Root& root) {
   }
 }
 
+// A date that is neither the key (a calendar) nor about the row's own life or validity.
+bool happens(const TableShape& table) {
+  static const std::set<std::string_view> kOwnLife = {
+      "created", "updated", "modified", "inserted", "deleted", "changed",   "valid",   "effective",
+      "from",    "until",   "to",       "start",    "end",     "published", "archived"};
+  const Index* key = table.primary_key();
+  return std::ranges::any_of(table.columns, [&](const Column& column) {
+    if (column.type != "date" && !column.type.starts_with("timestamp")) return false;
+    if (key != nullptr && std::ranges::find(key->columns, column.name) != key->columns.end())
+      return false;
+    return std::ranges::none_of(words_of(column.name), [](const std::string& word) {
+      return kOwnLife.contains(word) || kOwnLife.contains(singular(word));
+    });
+  });
+}
+
+bool has_text(const TableShape& table) {
+  return std::ranges::any_of(table.columns,
+                             [](const Column& c) { return family_of(c.type) == TypeFamily::text; });
+}
+
 void weigh_columns(Scale& scale, const TableShape& table, const Root& root) {
   bool code = false;
   bool label = false;
+  const bool text = has_text(table);
   int content = 0;
   for (const Column& column : table.columns) {
     if (!personal_label(column, about_people(table)).empty())
@@ -59,13 +90,17 @@ void weigh_columns(Scale& scale, const TableShape& table, const Root& root) {
     code = code || (!words.empty() && (words.back() == "code" || words.back() == "slug" ||
                                        words.back() == "symbol" || words.front() == "iso" ||
                                        words.back() == "key" || words.back() == "codename"));
+    code = code || column.type == "character";  // char(n): codes, hardly ever anything else
     label = label || (!words.empty() && words.back() == "name") || column.name == "title" ||
             column.name == "label" || column.name == "description" ||
             column.name.starts_with("name_") || column.name.ends_with("Name");
   }
+  if (happens(table)) scale.weigh(-2, "its rows have a date: they look like things that happened");
   if (content > 0)
     scale.weigh(-2 * std::min(content, 2), "it holds content (bodies, files, amounts or tokens)");
   if (code && table.columns.size() <= 14) scale.weigh(2, "it has a code or slug");
+  // In a language that we do not read, a few columns with one text are as much as a name.
+  label = label || (text && table.columns.size() <= 4);
   if (label && content == 0 && table.columns.size() <= 4)
     scale.weigh(1, "hardly more than a name");
   else if (label && table.columns.size() <= 9)
@@ -83,6 +118,20 @@ void weigh_columns(Scale& scale, const TableShape& table, const Root& root) {
     scale.weigh(1, fmt::format("it is small, about {:.0f} rows", table.rows));
 }
 
+// Days with a name, and nothing that was counted on them.
+bool calendar(const TableShape& table) {
+  const Index* key = table.primary_key();
+  if (key == nullptr || table.columns.size() > 5) return false;
+  const bool day = std::ranges::any_of(key->columns, [&](const std::string& name) {
+    const Column* column = table.column(name);
+    return column != nullptr && column->type == "date";
+  });
+  return day && std::ranges::all_of(table.columns, [](const Column& column) {
+           return column.type == "date" || column.type == "boolean" ||
+                  family_of(column.type) == TypeFamily::text;
+         });
+}
+
 void weigh_neighbours(Scale& scale, const Graph& graph, std::size_t at,
                       const std::vector<Verdict>& verdicts) {
   std::size_t users = 0;
@@ -95,7 +144,7 @@ void weigh_neighbours(Scale& scale, const Graph& graph, std::size_t at,
     one_to_one = one_to_one || (edge.unique && child.of_organization());
   }
   if (users > 0)
-    scale.weigh(users >= 3 ? 3 : 2, fmt::format("{} classified tables point at it", users));
+    scale.ground(users >= 3 ? 3 : 2, fmt::format("{} classified tables point at it", users));
   if (one_to_one) scale.weigh(-5, "an organization table uses each of its rows once");
   std::size_t to_reference = 0;
   bool elsewhere = false;
@@ -108,18 +157,24 @@ void weigh_neighbours(Scale& scale, const Graph& graph, std::size_t at,
       elsewhere = true;
     if (edge.actor && edge.not_null)
       scale.weigh(-2, fmt::format("{} is always set", edge.step.columns[0]));
+    if (!edge.actor && parent.done && parent.table_class == TableClass::person)
+      scale.weigh(-3, fmt::format("{} names a person", edge.step.columns[0]));
     if (!edge.actor && parent.of_organization())
       scale.weigh(-3, fmt::format("{} can point into organization data", edge.step.columns[0]));
   }
   if (to_reference > 0 && !elsewhere) {
-    scale.weigh(to_reference > 1 ? 4 : 3, "it hangs on reference tables only");
+    const bool part = std::ranges::any_of(graph.out[at], [&](std::size_t e) {
+      return graph.edges[e].identifying || graph.edges[e].cascade;
+    });
+    part ? scale.ground(to_reference > 1 ? 5 : 3, "it is a part of reference tables")
+         : scale.weigh(to_reference > 1 ? 4 : 3, "it hangs on reference tables only");
   }
 }
 
 void weigh_facts(Scale& scale, const Facts& facts) {
   if (facts.used_by_several > 0 && facts.used_by_several * 5 >= facts.used_rows) {
-    scale.weigh(5, fmt::format("{} of {} used rows are used by several organizations",
-                               facts.used_by_several, facts.used_rows));
+    scale.ground(5, fmt::format("{} of {} used rows are used by several organizations",
+                                facts.used_by_several, facts.used_rows));
   } else if (facts.used_rows >= 20 && facts.organizations >= 3 && facts.used_by_several == 0) {
     scale.weigh(
         -8, fmt::format("each of {} used rows is used by one organization alone", facts.used_rows));
@@ -135,14 +190,21 @@ ReferenceEvidence reference_evidence(const Graph& graph, const Root& root, std::
   const TableShape& shape = *graph.tables[table];
   const int named = lookup_weight(shape.name.name);
   if (named > 0)
-    scale.weigh(named, "its name is that of a list which is the same everywhere");
+    scale.ground(named, "its name is that of a list which is the same everywhere");
   else if (named < 0)
     scale.weigh(named, "its name is that of things which people make");
   static const std::set<std::string_view> kListSchemas = {
       "ref", "reference", "lookup", "lookups", "static", "codes", "masterdata"};
-  if (kListSchemas.contains(shape.name.schema)) scale.weigh(4, "its schema is one of lists");
+  if (kListSchemas.contains(shape.name.schema)) scale.ground(4, "its schema is one of lists");
+  if (calendar(shape)) scale.ground(4, "its key is a day: a calendar");
   weigh_columns(scale, shape, root);
   weigh_neighbours(scale, graph, table, verdicts);
+  if (!has_text(shape) && graph.out[table].empty())
+    scale.weigh(-4, "nothing in it is a name or a code");
+  for (const std::string& column : unresolved_columns(graph, root, table))
+    scale.weigh(-6, fmt::format("{} names a row of a table that was not found", column));
+  for (const std::string& doubt : doubts_about(graph, root, table, verdicts))
+    scale.weigh(-20, doubt);
   if (const auto known = facts.find(shape.name); known != facts.end())
     weigh_facts(scale, known->second);
   return scale.result();

@@ -21,6 +21,7 @@ class Builder {
       : schema_(schema), refuted_(refuted) {}
 
   Graph run() {
+    graph_.schema = &schema_;
     graph_.tables = schema_.classifiable();
     graph_.out.resize(graph_.tables.size());
     graph_.in.resize(graph_.tables.size());
@@ -29,6 +30,9 @@ class Builder {
       graph_.places[graph_.tables[i]->name] = i;
       by_noun_[head_noun(graph_.tables[i]->name.name)].push_back(i);
       if (user_weight(graph_.tables[i]->name.name) >= 7) users_.push_back(i);
+      const Index* key = graph_.tables[i]->primary_key();
+      if (key != nullptr && key->columns.size() == 1 && telling(key->columns[0]))
+        by_key_[key->columns[0]].push_back(i);
     }
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) declared(i);
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) inherited(i);
@@ -56,7 +60,7 @@ class Builder {
               .cascade = cascade};
     edge.step.references = graph_.tables[to]->name;
     edge.not_null = all_not_null(child, edge.step.columns);
-    edge.actor = edge.step.columns.size() == 1 && names_an_actor(edge.step.columns[0]);
+    acts(edge);
     if (const Index* key = child.primary_key(); key != nullptr) {
       edge.identifying = std::ranges::all_of(edge.step.columns, [&](const std::string& column) {
         return std::ranges::find(key->columns, column) != key->columns.end();
@@ -69,6 +73,25 @@ class Builder {
     list.push_back(graph_.edges.size());
     if (from != to) graph_.in[to].push_back(graph_.edges.size());
     graph_.edges.push_back(std::move(edge));
+  }
+
+  // `owner_id` says who acted when it names someone who signs in; beside `owners` or `parties` it is
+  // as good a parent as any.
+  void acts(Edge& edge) const {
+    if (edge.step.columns.size() != 1) return;
+    const std::string& column = edge.step.columns[0];
+    if (names_a_pointer(column)) edge.actor = true;
+    if (edge.actor || !names_an_actor(column)) return;
+    const auto words = words_of(column);
+    (names_a_deed(words) || signs_in(edge.to) ? edge.actor : edge.role) = true;
+  }
+
+  bool signs_in(std::size_t at) const {
+    const TableShape& table = *graph_.tables[at];
+    return user_weight(table.name.name) >= 7 ||
+           std::ranges::any_of(table.columns, [](const Column& column) {
+             return personal_label(column, false) == "credential";
+           });
   }
 
   void declared(std::size_t from) {
@@ -126,19 +149,99 @@ class Builder {
     return target != nullptr && comparable(target->type, column.type);
   }
 
+  // A name that says of itself what it identifies: cust_no, CompanyID; not id or code.
+  static bool telling(std::string_view column) {
+    static const std::set<std::string_view> kIdentifier = {
+        "id", "uuid", "key", "no", "nr", "cd", "code", "number", "ref", "num", "guid"};
+    const auto words = words_of(column);
+    if (words.size() < 2) return !words.empty() && words[0].size() > 4 && words[0].ends_with("id");
+    return kIdentifier.contains(words.back());
+  }
+
+  // The table whose primary key has the same name, as in `svc_job.cust_no` and `customer.cust_no`.
+  std::size_t same_key(std::size_t from, const Column& column) const {
+    const auto at = by_key_.find(column.name);
+    if (at == by_key_.end()) return Graph::npos;
+    std::vector<std::size_t> found;
+    for (std::size_t to : at->second) {
+      // A table whose own key is itself another table's is no list of its own.
+      const auto& keys = graph_.tables[to]->foreign_keys;
+      const bool borrowed = std::ranges::any_of(
+          keys, [&](const ForeignKey& key) { return key.columns == std::vector{column.name}; });
+      if (to != from && !borrowed && fits(to, column)) found.push_back(to);
+    }
+    if (found.size() > 1) {
+      std::erase_if(found, [&](std::size_t to) {
+        return !words_of(column.name).empty() &&
+               !head_noun(graph_.tables[to]->name.name).starts_with(words_of(column.name)[0]);
+      });
+    }
+    // Its own key by name: `customer.cust_no` is not another table's.
+    const Index* key = graph_.tables[from]->primary_key();
+    const bool own = key != nullptr && key->columns == std::vector{column.name} &&
+                     head_noun(graph_.tables[from]->name.name)
+                         .starts_with(words_of(column.name).front().substr(0, 3));
+    return found.size() == 1 && !own ? found[0] : Graph::npos;
+  }
+
+  // `teamid` beside teams, `categoryid` beside sidebarcategories.
+  std::size_t run_together(std::size_t from, const Column& column) const {
+    const auto words = words_of(column.name);
+    if (words.size() != 1) return Graph::npos;
+    std::string stem = words[0];
+    for (std::string_view end : {"uuid", "id"}) {
+      if (!stem.ends_with(end) || stem.size() < end.size() + 3) continue;
+      stem.resize(stem.size() - end.size());
+      std::vector<std::size_t> whole;
+      std::vector<std::size_t> part;
+      for (std::size_t to = 0; to < graph_.tables.size(); ++to) {
+        if (to == from || !fits(to, column)) continue;
+        auto name = words_of(graph_.tables[to]->name.name);
+        if (name.empty()) continue;
+        name.back() = singular(name.back());
+        std::string squashed;
+        for (const std::string& word : name) squashed += word;
+        if (squashed == stem)
+          whole.push_back(to);
+        else if (stem.size() >= 4 && squashed.ends_with(stem))
+          part.push_back(to);
+      }
+      if (whole.size() == 1) return whole[0];
+      if (whole.empty() && part.size() == 1) return part[0];
+      if (whole.empty() && names_an_actor(stem + "_id")) return only_user(column);
+      return Graph::npos;
+    }
+    return Graph::npos;
+  }
+
   // The one table that the column's name means, if there is exactly one.
   std::size_t target_of(std::size_t from, const Column& column) const {
+    static const std::set<std::string_view> kSuffixes = {"id", "uuid", "key", "guid", "no", "nr",
+                                                         "cd", "code", "ref", "fk",   "uid"};
+    if (const std::size_t same = same_key(from, column); same != Graph::npos) return same;
     auto words = words_of(column.name);
-    const bool suffixed = words.size() > 1 &&
-                          (words.back() == "id" || words.back() == "uuid" || words.back() == "key");
+    const bool suffixed = words.size() > 1 && kSuffixes.contains(words.back());
     const bool by = words.size() == 2 && words.back() == "by";
-    if (by || (suffixed && names_an_actor(column.name))) return only_user(column);
-    if (!suffixed) return Graph::npos;
-    words.pop_back();
+    if (by || (suffixed && names_an_actor(column.name))) {
+      if (const std::size_t user = only_user(column); user != Graph::npos) return user;
+    }
+    if (!suffixed) {
+      const std::size_t together = run_together(from, column);
+      if (together != Graph::npos) return together;
+      // A bare `customer uuid`; a text column of that name is more often a name.
+      if (words.empty() || family_of(column.type) == TypeFamily::text) return Graph::npos;
+    } else {
+      words.pop_back();
+    }
     if (words == std::vector<std::string>{"parent"}) return fits(from, column) ? from : Graph::npos;
-    // Longest match first: `order_item_id` means order_items before it means items.
+    return named_after(from, column, words, suffixed);
+  }
+
+  // Longest match first: `order_item_id` means order_items before it means items.
+  std::size_t named_after(std::size_t from, const Column& column,
+                          const std::vector<std::string>& words, bool suffixed) const {
     for (std::size_t skip = 0; skip < words.size(); ++skip) {
-      if (skip > 0 && words.size() - skip > 1) continue;
+      if (skip > 0 && (words.size() - skip > 1 || !suffixed)) continue;
       const std::string stem = joined(words, skip);
       std::vector<std::size_t> found;
       const auto candidates = by_noun_.find(singular(words.back()));
@@ -190,6 +293,7 @@ class Builder {
   const std::vector<std::pair<QualifiedName, std::string>>& refuted_;
   Graph graph_;
   std::map<std::string, std::vector<std::size_t>> by_noun_;
+  std::map<std::string, std::vector<std::size_t>> by_key_;  // by a telling name of the primary key
   std::vector<std::size_t> users_;
 };
 
@@ -198,6 +302,26 @@ class Builder {
 std::size_t Graph::place(const QualifiedName& name) const {
   const auto at = places.find(name);
   return at == places.end() ? npos : at->second;
+}
+
+std::vector<QualifiedName> Graph::reads(std::size_t table) const {
+  std::vector<QualifiedName> found;
+  std::set<QualifiedName> seen;
+  std::vector<const TableShape*> open = {tables[table]};
+  while (!open.empty()) {
+    const TableShape* at = open.back();
+    open.pop_back();
+    for (const QualifiedName& name : at->reads) {
+      if (!seen.insert(name).second) continue;
+      const TableShape* source = schema->find(name);
+      if (source != nullptr && source->relation == Relation::view)
+        open.push_back(source);
+      else
+        found.push_back(
+            source != nullptr && source->relation == Relation::partition ? source->parent : name);
+    }
+  }
+  return found;
 }
 
 Graph build_graph(const Schema& schema,

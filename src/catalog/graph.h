@@ -20,7 +20,8 @@ struct Edge {
   bool declared = true;
   bool validated = true;
   bool not_null = false;     // all of its columns
-  bool actor = false;        // created_by and the like
+  bool actor = false;        // created_by and the like: never where the row belongs
+  bool role = false;         // owner_id of a table that is not of those who sign in: perhaps
   bool cascade = false;      // ON DELETE CASCADE: the child lives and dies with the parent
   bool identifying = false;  // its columns are part of the child's primary key
   bool unique = false;       // at most one child per parent
@@ -35,7 +36,11 @@ struct Graph {
   std::vector<std::vector<std::size_t>> self;
   std::map<QualifiedName, std::size_t> places;
 
+  const Schema* schema = nullptr;
+
   std::size_t place(const QualifiedName& name) const;  // npos when absent
+  // The tables that a materialized view is made from, through views; empty for others.
+  std::vector<QualifiedName> reads(std::size_t table) const;
   static constexpr std::size_t npos = static_cast<std::size_t>(-1);
 };
 

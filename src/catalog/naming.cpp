@@ -23,26 +23,99 @@ int weight_in(const Pairs& pairs, std::string_view word) {
 }
 
 constexpr std::pair<std::string_view, int> kOrganizations[] = {
-    {"organization", 10}, {"organisation", 10}, {"org", 10},       {"tenant", 10},
-    {"workspace", 9},     {"company", 8},       {"account", 7},    {"school", 8},
-    {"institution", 8},   {"university", 7},    {"merchant", 7},   {"agency", 6},
-    {"practice", 6},      {"clinic", 6},        {"hospital", 6},   {"district", 4},
-    {"shop", 6},          {"store", 6},         {"client", 5},     {"business", 6},
-    {"team", 5},          {"customer", 4},      {"firm", 6},       {"enterprise", 7},
-    {"subscriber", 4},    {"vendor", 3},        {"namespace", 3},  {"site", 3},
-    {"brand", 3},         {"group", 2},         {"project", 1},    {"instance", 2},
-    {"realm", 4},         {"municipality", 4},  {"household", 4},  {"organizer", 7},
-    {"organiser", 7},     {"provider", 4},      {"franchise", 6},  {"franchisee", 6},
-    {"church", 6},        {"parish", 6},        {"club", 6},       {"gym", 6},
-    {"studio", 6},        {"restaurant", 6},    {"hotel", 5},      {"employer", 6},
-    {"publisher", 3},     {"seller", 5},        {"dealer", 5},     {"dealership", 6},
-    {"association", 6},   {"charity", 6},       {"foundation", 5}, {"nonprofit", 6},
-    {"partner", 3},       {"landlord", 3},      {"operator", 2},   {"farm", 5}};
+    {"organization", 10},
+    {"organisation", 10},
+    {"org", 10},
+    {"tenant", 10},
+    {"workspace", 9},
+    {"company", 8},
+    {"account", 7},
+    {"school", 8},
+    {"institution", 8},
+    {"university", 7},
+    {"merchant", 7},
+    {"agency", 6},
+    {"practice", 6},
+    {"clinic", 6},
+    {"hospital", 6},
+    {"district", 4},
+    {"shop", 6},
+    {"store", 6},
+    {"client", 5},
+    {"business", 6},
+    {"team", 5},
+    {"customer", 4},
+    {"firm", 6},
+    {"enterprise", 7},
+    {"subscriber", 4},
+    {"vendor", 3},
+    {"namespace", 3},
+    {"site", 3},
+    {"brand", 3},
+    {"group", 2},
+    {"project", 1},
+    {"instance", 2},
+    {"realm", 4},
+    {"municipality", 4},
+    {"household", 4},
+    {"organizer", 7},
+    {"organiser", 7},
+    {"provider", 4},
+    {"franchise", 6},
+    {"franchisee", 6},
+    {"church", 6},
+    {"parish", 6},
+    {"club", 6},
+    {"gym", 6},
+    {"studio", 6},
+    {"restaurant", 6},
+    {"hotel", 5},
+    {"employer", 6},
+    {"publisher", 3},
+    {"seller", 5},
+    {"dealer", 5},
+    {"dealership", 6},
+    {"association", 6},
+    {"charity", 6},
+    {"foundation", 5},
+    {"nonprofit", 6},
+    {"partner", 3},
+    {"landlord", 3},
+    {"operator", 2},
+    {"farm", 5},
+    // The same in other languages that applications are written in.
+    {"mandant", 10},
+    {"firma", 8},
+    {"unternehmen", 8},
+    {"verein", 6},
+    {"schule", 8},
+    {"praxis", 6},
+    {"kunde", 4},
+    {"filiale", 4},
+    {"organisme", 8},
+    {"entreprise", 8},
+    {"societe", 8},
+    {"etablissement", 6},
+    {"ecole", 8},
+    {"locataire", 5},
+    {"empresa", 8},
+    {"inquilino", 8},
+    {"escuela", 8},
+    {"tienda", 6},
+    {"cliente", 5},
+    {"azienda", 8},
+    {"scuola", 8},
+    {"bedrijf", 8},
+    {"organizacion", 10},
+    {"organizacao", 10},
+    {"organisatie", 10},
+    {"klant", 4}};
 
 constexpr std::pair<std::string_view, int> kUsers[] = {
-    {"user", 10},   {"person", 7},   {"people", 7},  {"member", 4},   {"identity", 4},
-    {"login", 4},   {"profile", 2},  {"account", 2}, {"employee", 3}, {"agent", 2},
-    {"student", 3}, {"operator", 3}, {"staff", 3}};
+    {"user", 10},    {"person", 7},   {"people", 7},     {"member", 4},    {"identity", 4},
+    {"login", 4},    {"profile", 2},  {"account", 2},    {"employee", 3},  {"agent", 2},
+    {"student", 3},  {"operator", 3}, {"staff", 3},      {"benutzer", 10}, {"utilisateur", 10},
+    {"usuario", 10}, {"utente", 10},  {"gebruiker", 10}, {"login", 4}};
 
 }  // namespace
 
@@ -126,6 +199,18 @@ int user_weight(std::string_view table) {
   return words.size() > 2 ? weight / 2 : weight;
 }
 
+bool names_a_deed(const std::vector<std::string>& column_words) {
+  static const Words kDeeds = {"create", "created",  "write",  "written", "update", "updated",
+                               "modify", "modified", "change", "changed", "insert", "inserted",
+                               "delete", "deleted",  "edit",   "edited"};
+  if (column_words.size() < 2) return false;
+  if (std::ranges::find(column_words.begin() + 1, column_words.end(), "by") != column_words.end())
+    return true;
+  return kDeeds.contains(column_words.front()) &&
+         (column_words.back() == "uid" || column_words.back() == "user" ||
+          (column_words.size() > 2 && column_words[column_words.size() - 2] == "user"));
+}
+
 bool names_an_actor(std::string_view column) {
   static const Words kActors = {
       "creator",    "author",  "owner",      "assignee",  "editor",   "reviewer",  "approver",
@@ -134,9 +219,7 @@ bool names_an_actor(std::string_view column) {
       "maintainer", "manager", "supervisor", "verifier",  "importer", "merger"};
   const auto words = words_of(column);
   if (words.empty()) return false;
-  for (std::size_t i = 1; i < words.size(); ++i) {
-    if (words[i] == "by") return true;
-  }
+  if (names_a_deed(words)) return true;
   const bool id = words.back() == "id" || words.back() == "uuid" || words.back() == "user";
   const std::size_t last = id && words.size() > 1 ? words.size() - 2 : words.size() - 1;
   return kActors.contains(words[last]) ||
@@ -152,21 +235,6 @@ TypeFamily family_of(std::string_view type) {
     return TypeFamily::text;
   }
   return TypeFamily::other;
-}
-
-std::vector<std::pair<std::string, std::string>> polymorphic_pairs(const TableShape& table) {
-  std::vector<std::pair<std::string, std::string>> pairs;
-  for (const Column& column : table.columns) {
-    const bool rails = column.name.ends_with("_type") && family_of(column.type) == TypeFamily::text;
-    const bool camel = column.name.ends_with("Type") && column.type != "boolean";
-    const bool django = column.name == "content_type_id";
-    std::string id;
-    if (rails) id = column.name.substr(0, column.name.size() - 5) + "_id";
-    if (camel) id = column.name.substr(0, column.name.size() - 4) + "Id";
-    if (django) id = table.column("object_id") != nullptr ? "object_id" : "object_pk";
-    if (!id.empty() && table.column(id) != nullptr) pairs.emplace_back(column.name, id);
-  }
-  return pairs;
 }
 
 }  // namespace domicile::catalog

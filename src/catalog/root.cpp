@@ -10,6 +10,9 @@
 namespace domicile::catalog {
 namespace {
 
+constexpr double kRootEnough = 20;  // clearly the organizations
+constexpr double kRootPerhaps = 8;  // the best there is: proposed as a question
+
 class Finder {
  public:
   explicit Finder(const Graph& graph) : graph_(graph) {}
@@ -150,7 +153,7 @@ std::string type_of(const TableShape& table, const std::string& column) {
 void choose(const Graph& graph, const std::vector<RootCandidate>& candidates,
             const std::optional<QualifiedName>& before, Root& root) {
   const RootCandidate* best =
-      candidates.empty() || candidates[0].score < 20 ? nullptr : &candidates[0];
+      candidates.empty() || candidates[0].score < kRootEnough ? nullptr : &candidates[0];
   for (const RootCandidate& candidate : candidates) {
     if (before && graph.tables[candidate.table]->name == *before) best = &candidate;
   }
@@ -213,6 +216,16 @@ Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided, 
   }
   root.columns = finder.shared_columns(root.type);
   root.confidence = Confidence::likely;
+  if (!root.found() && !decided) {
+    const auto candidates = finder.candidates();
+    if (!candidates.empty() && candidates[0].score >= kRootPerhaps) {
+      Root perhaps = find_root(graph, graph.tables[candidates[0].table]->name, true, "");
+      perhaps.confidence = Confidence::unsure;
+      perhaps.why = candidates[0].why;
+      perhaps.why.push_back("nothing else looks more like the table of the organizations");
+      return perhaps;
+    }
+  }
   if (root.found()) {
     root.why = {fmt::format("no table lists the organizations; the column {} stands in most tables",
                             root.columns[0])};

@@ -66,12 +66,15 @@ const Words kMachinery = {"spatial_ref_sys",
                           "cache_locks",
                           "pg_stat_statements",
                           "geometry_columns",
-                          "geography_columns"};
+                          "geography_columns",
+                          "revinfo",
+                          "hibernate_sequence",
+                          "spring_session"};
 
 const Words kMachineryPrefixes = {"good_job", "solid_queue",   "solid_cache",     "solid_cable",
                                   "celery",   "django_celery", "graphile_worker", "pgboss",
                                   "qrtz",     "shedlock",      "telescope",       "pulse",
-                                  "hangfire"};
+                                  "hangfire", "batch_job_",    "batch_step_",     "flipper_"};
 
 const Words kMachineryWords = {"job",      "queue",    "cache",   "lock",       "heartbeat",
                                "outbox",   "inbox",    "cron",    "worker",     "scheduler",
@@ -79,22 +82,24 @@ const Words kMachineryWords = {"job",      "queue",    "cache",   "lock",       
                                "nonce",    "sequence", "metric",  "healthcheck"};
 
 const Words kStaticLists = {
-    "country",   "currency",    "language", "locale",      "timezone",   "subdivision",
-    "province",  "continent",   "holiday",  "nationality", "permission", "capability",
-    "weekday",   "calendar",    "iso",      "unit",        "vat",        "incoterm",
-    "zone",      "postcode",    "region",   "state",       "isco",       "icd",
-    "naics",     "translation", "glossary", "feature",     "industry",   "carrier",
-    "plan",      "emoji",       "city",     "amenity",     "airport",    "breed",
-    "species",   "cuisine",     "sport",    "religion",    "profession", "occupation",
-    "specialty", "county",      "sector",   "discipline",  "nutrient",   "taxonomy",
-    "license",   "licence",     "standard"};
+    "country", "currency", "language", "lang", "locale", "timezone", "subdivision", "province",
+    "continent", "holiday", "nationality", "permission", "capability", "weekday", "calendar", "iso",
+    "unit", "vat", "incoterm", "zone", "postcode", "region", "state", "isco", "icd", "naics",
+    "translation", "glossary", "feature", "industry", "carrier", "plan", "emoji", "city", "amenity",
+    "airport", "breed", "species", "cuisine", "sport", "religion", "profession", "occupation",
+    "specialty", "county", "sector", "discipline", "nutrient", "taxonomy", "license", "licence",
+    "standard",
+    // in other languages
+    "land", "laender", "bundesland", "waehrung", "sprache", "feiertag", "pays", "devise", "langue",
+    "ferie", "pais", "moneda", "idioma", "provincia", "feriado", "valuta", "lingua", "paese"};
 
-const Words kListWords = {"type",     "kind",   "status", "category", "code",   "level",
-                          "priority", "stage",  "class",  "role",     "reason", "severity",
-                          "grade",    "tier",   "method", "rate",     "skill",  "template",
-                          "subject",  "topic",  "color",  "size",     "format", "option",
-                          "rubric",   "badge",  "theme",  "icon",     "mime",   "frequency",
-                          "gender",   "degree", "genre",  "style"};
+const Words kListWords = {
+    "type",   "kind",     "status",  "category", "code",      "level",     "priority",  "stage",
+    "class",  "role",     "reason",  "severity", "grade",     "tier",      "method",    "rate",
+    "skill",  "template", "subject", "topic",    "color",     "size",      "format",    "option",
+    "rubric", "badge",    "theme",   "icon",     "mime",      "frequency", "gender",    "degree",
+    "genre",  "style",    "typ",     "art",      "kategorie", "categorie", "categoria", "tipo",
+    "statut", "stato",    "estado",  "stufe",    "soort"};
 
 const Words kMadeByPeople = {
     "log",          "event",       "message",   "document",  "file",         "upload",
@@ -151,6 +156,49 @@ std::optional<std::string> machinery_table(std::string_view table) {
     return "named like a queue, a cache or another part of the machinery";
   }
   return std::nullopt;
+}
+
+namespace {
+
+// A queue by its shape: which queue, what to do, and when or how often it was tried.
+bool queue_shaped(const TableShape& table) {
+  static const Words kWork = {"payload", "body", "args", "arg", "data", "params", "job", "handler"};
+  static const Words kTurn = {"attempt",   "available", "reserved",  "locked",
+                              "delivered", "run",       "scheduled", "retry"};
+  bool queue = false;
+  bool work = false;
+  bool turn = false;
+  for (const Column& column : table.columns) {
+    const auto words = words_of(column.name);
+    queue = queue || any_word(words, {"queue"});
+    work = work || any_word(words, kWork);
+    turn = turn || any_word(words, kTurn);
+  }
+  return queue && work && turn;
+}
+
+}  // namespace
+
+std::optional<std::string> solid_machinery(const TableShape& table) {
+  if (auto framework = framework_table(table.name.name)) return framework;
+  static const Words kBusiness = {"job",      "worker", "schedule", "task", "session",
+                                  "sequence", "metric", "inbox",    "lock"};
+  static const Words kTraits = {"queue",      "payload", "attempt",   "arg",        "handler",
+                                "locked",     "retry",   "cron",      "worker",     "exception",
+                                "lease",      "error",   "scheduled", "expiration", "heartbeat",
+                                "serialized", "reserved"};
+  const auto words = words_of(table.name.name);
+  const auto known = [](const std::string& word) {
+    return kMachineryWords.contains(word) && !kBusiness.contains(word);
+  };
+  const auto why = machinery_table(table.name.name);
+  if (queue_shaped(table)) return why ? why : "it has the shape of a queue";
+  if (!why) return std::nullopt;
+  if (known(singular(words.back())) || (words.size() > 1 && known(singular(words.front()))))
+    return why;
+  const auto traits = std::ranges::count_if(
+      table.columns, [](const Column& column) { return any_word(words_of(column.name), kTraits); });
+  return traits >= 2 ? why : std::nullopt;
 }
 
 int lookup_weight(std::string_view table) {

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 from support.domicile import domicile, domicile_json
+from support.filler import Filler
 
 SCHEMAS = pathlib.Path(__file__).resolve().parents[1] / "schemas"
 NAMES = sorted(p.name.removesuffix(".truth.toml") for p in SCHEMAS.glob("*.truth.toml"))
@@ -21,7 +22,17 @@ def load(cluster, name, data):
         rows = SCHEMAS / f"{name}.data.sql"
         if data and rows.exists():
             connection.execute(rows.read_text())
+        elif data:
+            Filler(connection, truth_of(name)).fill()
     return cluster.dsn(database)
+
+
+def truth_of(name):
+    return tomllib.loads((SCHEMAS / f"{name}.truth.toml").read_text())
+
+
+def has_rows(name):
+    return (SCHEMAS / f"{name}.data.sql").exists() or truth_of(name).get("rows") == "filled"
 
 
 def bare(name):
@@ -47,26 +58,25 @@ def agrees(table, truth):
     return False
 
 
-@pytest.mark.parametrize("data", [False, True], ids=["empty", "rows"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name, data", [(n, False) for n in NAMES] + [(n, True) for n in NAMES if has_rows(n)],
+                         ids=lambda value: {True: "rows", False: "empty"}.get(value, value))
 def test_the_scan_finds_the_truth(cluster, tmp_path, name, data):
-    if data and not (SCHEMAS / f"{name}.data.sql").exists():
-        pytest.skip("no rows are written for this schema")
-    truth = tomllib.loads((SCHEMAS / f"{name}.truth.toml").read_text())
+    truth = truth_of(name)
     found = domicile_json("-q", "catalog", "scan", "--dsn", load(cluster, name, data), "--file", tmp_path / "c.toml")
     tables = {bare(t["name"]): t for t in found["tables"]}
     assert set(tables) == {bare(n) for n in truth["tables"]}
     assert found["key_type"] == truth["key_type"]
     assert (bare(found["root"]) if found["root"] else None) == truth.get("root")
     wrong = {n: (tables[bare(n)], t) for n, t in truth["tables"].items() if not agrees(tables[bare(n)], t)}
-    assert len(wrong) <= 0.03 * len(tables), wrong
+    # Without rows much cannot be known: a question is no mistake, but there are few of those too.
+    allowed = 0.05 if data else 0.15
+    assert len(wrong) <= allowed * len(tables), wrong
+    assert not [n for n, (table, _) in wrong.items() if table.get("confidence") != "unsure"], wrong
 
     # The leak: organization data that would be copied to other regions.
     for table, answer in truth["tables"].items():
         if "reference" not in answer and "mixed" not in answer:
             assert tables[bare(table)]["class"] != "reference", table
-    # What is certain is right, always.
-    assert not [n for n, (table, _) in wrong.items() if table.get("confidence") == "certain"], wrong
 
     for table, columns in truth.get("personal", {}).items():
         labels = tables[bare(table)].get("personal", {})

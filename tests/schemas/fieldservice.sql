@@ -1,0 +1,28 @@
+-- Field service for boilers: customer is the tenant, its number is a text key under several names, abbreviated columns, no foreign keys.
+CREATE TABLE customer (cust_no varchar(12) PRIMARY KEY, cust_name varchar(100) NOT NULL, addr1 varchar(100), addr2 varchar(100), pcode varchar(10), tel varchar(30), contract_lvl char(1));
+CREATE TABLE cust_contact (cust_no varchar(12) NOT NULL, seq smallint NOT NULL, fname varchar(50), lname varchar(50), email varchar(100), mob varchar(30), PRIMARY KEY (cust_no, seq));
+CREATE TABLE site (site_id int PRIMARY KEY, cust_no varchar(12) NOT NULL, descr varchar(200), addr varchar(200), lat numeric, lon numeric);
+CREATE TABLE asset (asset_id int PRIMARY KEY, site_id int NOT NULL, model_cd varchar(20) NOT NULL, serial_no varchar(50), inst_dt date);
+CREATE TABLE model (model_cd varchar(20) PRIMARY KEY, mfr_cd varchar(10) NOT NULL, descr varchar(200));
+CREATE TABLE mfr (mfr_cd varchar(10) PRIMARY KEY, mfr_name varchar(100) NOT NULL);
+CREATE TABLE part (part_no varchar(20) PRIMARY KEY, descr varchar(200) NOT NULL, list_price numeric(10,2));
+CREATE TABLE model_part (model_cd varchar(20) NOT NULL, part_no varchar(20) NOT NULL, qty smallint, PRIMARY KEY (model_cd, part_no));
+CREATE TABLE fault_cd (fault_cd char(4) PRIMARY KEY, descr varchar(100) NOT NULL);
+CREATE TABLE job_stat (stat_cd char(2) PRIMARY KEY, descr varchar(50) NOT NULL);
+CREATE TABLE engineer (eng_id int PRIMARY KEY, eng_name varchar(100) NOT NULL, mob varchar(30), home_pcode varchar(10));
+CREATE TABLE eng_login (login varchar(50) PRIMARY KEY, eng_id int NOT NULL, pw_hash varchar(100) NOT NULL, last_dt timestamp);
+CREATE TABLE svc_job (job_id int PRIMARY KEY, cust_no varchar(12) NOT NULL, site_id int NOT NULL, eng_id int, stat_cd char(2) NOT NULL, sched_dt date, fault_cd char(4));
+CREATE TABLE svc_job_line (job_id int NOT NULL, line_no smallint NOT NULL, part_no varchar(20), qty smallint, amt numeric(10,2), PRIMARY KEY (job_id, line_no));
+CREATE TABLE svc_job_note (note_id int PRIMARY KEY, job_id int NOT NULL, eng_id int, note_txt text, note_dt timestamp);
+CREATE TABLE svc_job_photo (photo_id int PRIMARY KEY, job_id int NOT NULL, img bytea, taken_dt timestamp);
+CREATE TABLE contract (contract_no varchar(15) PRIMARY KEY, cust_no varchar(12) NOT NULL, start_dt date, end_dt date, val numeric(12,2));
+CREATE TABLE contract_asset (contract_no varchar(15) NOT NULL, asset_id int NOT NULL, PRIMARY KEY (contract_no, asset_id));
+CREATE TABLE inv_hdr (inv_no int PRIMARY KEY, bill_to varchar(12) NOT NULL, inv_dt date NOT NULL, tot_amt numeric(12,2));
+CREATE TABLE inv_line (inv_no int NOT NULL, line_no smallint NOT NULL, descr varchar(200), amt numeric(10,2), PRIMARY KEY (inv_no, line_no));
+CREATE TABLE pmt (pmt_id int PRIMARY KEY, inv_no int NOT NULL, pmt_dt date, amt numeric(12,2));
+CREATE TABLE meter_rdg (asset_id int NOT NULL, rdg_dt timestamp NOT NULL, val numeric, PRIMARY KEY (asset_id, rdg_dt));
+CREATE TABLE cust_price (cust_no varchar(12) NOT NULL, part_no varchar(20) NOT NULL, disc_pct numeric(5,2), PRIMARY KEY (cust_no, part_no));
+CREATE TABLE van_stock (eng_id int NOT NULL, part_no varchar(20) NOT NULL, qty smallint, PRIMARY KEY (eng_id, part_no));
+CREATE TABLE sys_param (param_cd varchar(30) PRIMARY KEY, param_val varchar(200));
+CREATE TABLE batch_log (batch_id int PRIMARY KEY, prog varchar(30), start_ts timestamp, end_ts timestamp, rc smallint);
+CREATE TABLE bank_hol (hol_dt date PRIMARY KEY, descr varchar(50));
