@@ -9,12 +9,14 @@
 #include <nlohmann/json.hpp>
 
 #include "app/catalog_report.h"
+#include "app/catalog_source.h"
 #include "app/cli.h"
+#include "app/cmd_catalog_analyse.h"
 #include "app/dsn_option.h"
 #include "base/file.h"
 #include "catalog/compare.h"
 #include "catalog/merge.h"
-#include "catalog/propose.h"
+#include "store/reading_connection.h"
 #include "store/schema_reader.h"
 
 namespace domicile::app {
@@ -40,23 +42,13 @@ struct CatalogOptions {
   std::string confidence;
 };
 
-struct CatalogFile {
-  std::string text;
-  catalog::Catalog catalog;
-};
-
-Result<CatalogFile> load(const std::string& path) {
-  auto text = read_file(path, 16u << 20);
-  if (!text && text.error().code == Code::not_found) {
-    return fail(Code::invalid, fmt::format("there is no catalog file {}; name it with --file, or "
-                                           "make it with `domicile catalog scan`",
-                                           path));
-  }
-  if (!text)
-    return std::unexpected(Error{Code::invalid, text.error().message, text.error().reason});
-  CatalogFile file{*std::move(text), {}};
-  file.catalog = TRY(catalog::parse_catalog(file.text, path));
-  return file;
+CatalogSource source_of(const CatalogOptions& options) {
+  return {.dsn = options.dsn,
+          .dsn_file = options.dsn_file,
+          .schemas = options.schemas,
+          .sample_rows = options.sample_rows,
+          .root = options.root,
+          .key_column = options.key_column};
 }
 
 Result<std::string> written_text(const std::optional<CatalogFile>& before,
@@ -65,44 +57,11 @@ Result<std::string> written_text(const std::optional<CatalogFile>& before,
   return catalog::merge_into(before->text, before->catalog, after);
 }
 
-struct Scanned {
-  catalog::Schema schema;
-  store::FactsRead facts;
-  catalog::Proposal proposal;
-};
-
-Result<Scanned> scan_database(const CatalogOptions& options, const catalog::Catalog* existing,
-                              bool quiet) {
-  const auto progress = [&](const std::string& line) {
-    if (!quiet) fmt::print(stderr, "{}\n", line);
-  };
-  catalog::ProposeOptions proposing{.root = std::nullopt, .key_column = options.key_column};
-  if (!options.root.empty()) {
-    auto root = catalog::parse_qualified_name(options.root);
-    if (!root) return std::unexpected(Error(root.error()).within("--root"));
-    proposing.root = *root;
-  }
-  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
-  store::SchemaReaderOptions reading{.schemas = options.schemas};
-  if (reading.schemas.empty() && existing != nullptr) reading.schemas = existing->schemas;
-  Scanned out;
-  out.schema = TRY(store::read_schema(connection, reading));
-  progress(fmt::format("read {} tables, views and partitions", out.schema.tables.size()));
-  out.proposal = TRY(catalog::propose(out.schema, {}, existing, proposing));
-  if (options.sample_rows == 0) return out;
-  progress(fmt::format("looking at up to {} rows of each of {} tables", options.sample_rows,
-                       out.proposal.probes.size()));
-  store::FactsOptions asking{.sample_rows = options.sample_rows};
-  out.facts = TRY(store::read_facts(connection, out.schema, out.proposal.probes, asking));
-  out.proposal = TRY(catalog::propose(out.schema, out.facts.facts, existing, proposing));
-  return out;
-}
-
 Result<int> scan(const CatalogOptions& options, const Cli& cli) {
   std::optional<CatalogFile> before;
-  if (std::filesystem::exists(options.file)) before = TRY(load(options.file));
+  if (std::filesystem::exists(options.file)) before = TRY(load_catalog(options.file));
   const Scanned scanned =
-      TRY(scan_database(options, before ? &before->catalog : nullptr, cli.quiet));
+      TRY(scan_database(source_of(options), before ? &before->catalog : nullptr, cli.quiet));
   const auto problems = validate(scanned.proposal.catalog);
   if (!problems.empty()) {
     return fail(Code::conflict,
@@ -121,7 +80,7 @@ Result<int> scan(const CatalogOptions& options, const Cli& cli) {
     return 0;
   }
   std::string report = scan_text({scanned.proposal, scanned.schema, scanned.facts,
-                                  before.has_value(), options.sample_rows > 0});
+                                  before.has_value(), options.sample_rows > 0, options.all});
   fmt::print("{}\n", report);
   if (options.dry_run)
     fmt::print("Dry run: {} was not written.\n", options.file);
@@ -134,8 +93,8 @@ Result<int> scan(const CatalogOptions& options, const Cli& cli) {
 }
 
 Result<int> check(const CatalogOptions& options, const Cli& cli) {
-  const CatalogFile file = TRY(load(options.file));
-  auto connection = TRY(pg::Connection::open(TRY(database_dsn(options.dsn, options.dsn_file))));
+  const CatalogFile file = TRY(load_catalog(options.file));
+  auto connection = TRY(store::open_for_reading(TRY(database_dsn(options.dsn, options.dsn_file))));
   // All schemas that the role may use, so that a table in a schema which nobody named is found too.
   store::SchemaReaderOptions reading{.schemas = options.schemas};
   const catalog::Schema schema = TRY(store::read_schema(connection, reading));
@@ -168,7 +127,7 @@ Result<int> check(const CatalogOptions& options, const Cli& cli) {
 
 // Makes proposals a person's decision: the lines `proposed` go, no scan changes these sections any more.
 Result<int> accept(const CatalogOptions& options, const Cli& cli) {
-  const CatalogFile file = TRY(load(options.file));
+  const CatalogFile file = TRY(load_catalog(options.file));
   std::set<catalog::QualifiedName> chosen;
   for (const std::string& text : options.accepted) {
     auto name = catalog::parse_qualified_name(text);
@@ -220,7 +179,7 @@ Result<int> accept(const CatalogOptions& options, const Cli& cli) {
 }
 
 Result<int> show(const CatalogOptions& options, const Cli& cli) {
-  const CatalogFile file = TRY(load(options.file));
+  const CatalogFile file = TRY(load_catalog(options.file));
   std::optional<catalog::TableClass> wanted;
   if (!options.table_class.empty()) {
     auto parsed = catalog::parse_table_class(options.table_class);
@@ -291,6 +250,8 @@ void add_catalog(CLI::App& root, Cli& cli) {
   file(checking);
   checking->add_flag("--strict", options->strict, "Fail on warnings too");
   checking->callback(cli.run([options, &cli] { return check(*options, cli); }));
+
+  add_catalog_analyse(*noun, cli);
 
   auto* accepting = noun->add_subcommand("accept", "Make proposals your decision");
   file(accepting);

@@ -19,6 +19,10 @@ class Findings {
       : schema_(schema), graph_(graph), root_(root), verdicts_(verdicts), facts_(facts) {}
 
   std::vector<Finding> run() {
+    for (const TableShape* table : graph_.tables) {
+      scans_ += table->scans;
+      writes_ += table->writes;
+    }
     about_the_root();
     for (at_ = 0; at_ < graph_.tables.size(); ++at_) {
       table_ = graph_.tables[at_];
@@ -101,8 +105,10 @@ class Findings {
           "add the organization key as a column of its own");
       return;
     }
+    about_its_references(v);
     if (!v.way->steps.empty()) {
       about_its_path(v);
+      about_its_traffic(v);
       return;
     }
     const Column* key = table_->column(v.way->key);
@@ -132,6 +138,51 @@ class Findings {
                       index.name, v.way->key),
           "lead it with the key, where the application allows");
     }
+  }
+
+  // Row security does not hold foreign keys: whether the number of another organization's row is
+  // taken tells that it is there, and the row then belongs to two organizations.
+  void about_its_references(const Verdict& v) {
+    std::vector<std::string> loose;
+    std::string fixed;
+    for (std::size_t e : graph_.out[at_]) {
+      const Edge& edge = graph_.edges[e];
+      const Verdict& parent = verdicts_[edge.to];
+      if (!edge.declared || !parent.of_organization() || !parent.way || edge.to == root_.table)
+        continue;
+      if (!v.way->steps.empty() && v.way->steps[0] == edge.step) continue;  // that is whose it is
+      const bool keyed = parent.way->steps.empty() &&
+                         std::ranges::find(edge.step.referenced_columns, parent.way->key) !=
+                             edge.step.referenced_columns.end();
+      const Column* column = table_->column(edge.step.columns[0]);
+      if (keyed || column == nullptr || column->type == "uuid") continue;  // nobody guesses a uuid
+      if (loose.empty() && parent.way->steps.empty() && v.way->steps.empty()) {
+        fixed = fmt::format("FOREIGN KEY ({}, {}) REFERENCES {} ({}, {})", v.way->key,
+                            edge.step.columns[0], to_string(edge.step.references), parent.way->key,
+                            edge.step.referenced_columns[0]);
+      }
+      loose.push_back(fmt::format("{}", fmt::join(edge.step.columns, ", ")));
+    }
+    if (loose.empty()) return;
+    say(Severity::note, "foreign_key_oracle",
+        fmt::format("{} may name rows of another organization: foreign keys are checked past row "
+                    "security",
+                    fmt::join(loose, "; ")),
+        fixed.empty() ? "make the key a part of the foreign key" : "make it " + fixed);
+  }
+
+  // Each statement on it pays for its path.
+  void about_its_traffic(const Verdict& v) {
+    constexpr std::int64_t kScansMin = 10'000;
+    const bool read_much = table_->scans >= kScansMin && table_->scans * 50 >= scans_;
+    const bool written_much = table_->writes >= kScansMin && table_->writes * 20 >= writes_;
+    if (!read_much && !written_much) return;
+    say(Severity::warning, "hot_path",
+        fmt::format("it is among the busiest tables ({} scans, {} rows written since statistics "
+                    "began), and each statement on it would follow {} step{} to its organization",
+                    table_->scans, table_->writes, v.way->steps.size(),
+                    v.way->steps.size() == 1 ? "" : "s"),
+        "give it the key as a column of its own before enforcing");
   }
 
   // A unique uuid tells nothing that could be guessed.
@@ -247,6 +298,8 @@ class Findings {
   const Root& root_;
   const std::vector<Verdict>& verdicts_;
   const FactsByTable& facts_;
+  std::int64_t scans_ = 0;  // of all tables
+  std::int64_t writes_ = 0;
   std::size_t at_ = 0;
   const TableShape* table_ = nullptr;
   std::vector<Finding> found_;

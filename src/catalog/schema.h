@@ -58,6 +58,9 @@ struct TableShape {
   bool security_invoker = false;     // views: PostgreSQL 15's option
   double rows = -1;                  // the planner's estimate; -1: never analysed
   std::int64_t bytes = 0;            // with indexes and TOAST; a partitioned table's is the sum
+  // Since PostgreSQL's statistics were last reset: sequential and index scans, rows written.
+  std::int64_t scans = 0;
+  std::int64_t writes = 0;
   std::string comment;
   std::string extension;  // the extension that owns it, if one does
 

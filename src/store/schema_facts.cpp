@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "store/guard_sql.h"
 #include "store/schema_reader.h"
+#include "store/way_sql.h"
 
 namespace domicile::store {
 namespace {
@@ -18,10 +20,6 @@ using catalog::Schema;
 using catalog::Way;
 using pg::quote_identifier;
 
-std::string quoted(const QualifiedName& name) {
-  return quote_identifier(name.schema) + "." + quote_identifier(name.name);
-}
-
 // A bounded part of a table: its first rows when it is small, rows of random pages when it is
 // large.
 std::string sample_of(const Schema& schema, const QualifiedName& name, std::int64_t rows) {
@@ -33,38 +31,6 @@ std::string sample_of(const Schema& schema, const QualifiedName& name, std::int6
                         std::min(100.0, 300.0 * static_cast<double>(rows) / known));
   }
   return fmt::format("(SELECT * FROM {}{} LIMIT {})", quoted(name), pages, rows);
-}
-
-// Follows one way from the sampled rows `base` by left joins; `prefix` keeps the aliases apart.
-struct Followed {
-  std::string joins;
-  std::string organization;  // an expression of type text
-  std::string orphan = "false";
-  std::string missing;  // the key or a step is NULL, and nothing is orphaned
-};
-
-Followed follow(const Way& way, const std::string& base, const std::string& prefix) {
-  Followed out;
-  std::string child = base;
-  for (std::size_t i = 0; i < way.steps.size(); ++i) {
-    const PathStep& step = way.steps[i];
-    const std::string parent = fmt::format("{}{}", prefix, i);
-    std::string on;
-    std::string set;
-    for (std::size_t k = 0; k < step.columns.size(); ++k) {
-      const std::string mine = child + "." + quote_identifier(step.columns[k]);
-      on += fmt::format("{}{}.{} = {}", k == 0 ? "" : " AND ", parent,
-                        quote_identifier(step.referenced_columns[k]), mine);
-      set += fmt::format("{}{} IS NOT NULL", k == 0 ? "" : " AND ", mine);
-    }
-    out.joins += fmt::format("\n  LEFT JOIN {} {} ON {}", quoted(step.references), parent, on);
-    out.orphan += fmt::format(" OR ({} AND {}.{} IS NULL)", set, parent,
-                              quote_identifier(step.referenced_columns[0]));
-    child = parent;
-  }
-  out.organization = fmt::format("{}.{}::text", child, quote_identifier(way.key));
-  out.missing = fmt::format("({} IS NULL AND NOT ({}))", out.organization, out.orphan);
-  return out;
 }
 
 std::string ways_query(const Schema& schema, const Probe& probe, std::int64_t rows) {

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "store/array_literal.h"
+
 namespace domicile::store {
 namespace {
 
@@ -33,7 +35,12 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, c.reltuples::fl
        * current_setting('block_size')::bigint,
        coalesce(d.description, ''), coalesce(e.extname, ''),
        coalesce(c.reloptions && ARRAY['security_invoker=true', 'security_invoker=on', 'security_invoker=1'], false),
-       coalesce(pn.nspname, ''), coalesce(p.relname, '')
+       coalesce(pn.nspname, ''), coalesce(p.relname, ''),
+       (coalesce(pg_stat_get_numscans(c.oid), 0)
+        + coalesce((SELECT sum(pg_stat_get_numscans(x.indexrelid)) FROM pg_index x
+                     WHERE x.indrelid = c.oid), 0))::bigint,
+       (coalesce(pg_stat_get_tuples_inserted(c.oid), 0) + coalesce(pg_stat_get_tuples_updated(c.oid), 0)
+        + coalesce(pg_stat_get_tuples_deleted(c.oid), 0))::bigint
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
@@ -113,19 +120,6 @@ std::vector<std::string> split(std::string_view text) {
   }
 }
 
-std::string array_literal(const std::vector<std::string>& items) {
-  std::string out = "{";
-  for (const std::string& item : items) {
-    out += out.size() == 1 ? "\"" : ",\"";
-    for (char c : item) {
-      if (c == '"' || c == '\\') out.push_back('\\');
-      out.push_back(c);
-    }
-    out.push_back('"');
-  }
-  return out + "}";
-}
-
 Relation relation_of(std::string_view kind, bool partition) {
   if (partition) return Relation::partition;
   switch (kind.front()) {
@@ -189,6 +183,8 @@ class Reading {
       table.extension = rows.text(i, 8);
       table.security_invoker = rows.boolean(i, 9);
       table.parent = {std::string(rows.text(i, 10)), std::string(rows.text(i, 11))};
+      table.scans = rows.integer(i, 12);
+      table.writes = rows.integer(i, 13);
       by_oid_.emplace(rows.integer(i, 0), schema_.tables.size());
       schema_.tables.push_back(std::move(table));
     }
@@ -262,18 +258,22 @@ class Reading {
 
   // The server sorted by bytes, as find() expects; sizes of partitions belong to their root.
   void finish() {
-    std::map<QualifiedName, std::pair<double, std::int64_t>> sums;
+    std::map<QualifiedName, TableShape> sums;
     for (const TableShape& table : schema_.tables) {
       if (table.relation != Relation::partition || table.parent.name.empty()) continue;
-      auto& [rows, bytes] = sums[table.parent];
-      rows += std::max(table.rows, 0.0);
-      bytes += table.bytes;
+      TableShape& sum = sums.try_emplace(table.parent, TableShape{.rows = 0}).first->second;
+      sum.rows += std::max(table.rows, 0.0);
+      sum.bytes += table.bytes;
+      sum.scans += table.scans;
+      sum.writes += table.writes;
     }
     for (TableShape& table : schema_.tables) {
       const auto sum = sums.find(table.name);
       if (table.relation != Relation::partitioned || sum == sums.end()) continue;
-      table.rows = std::max(table.rows, sum->second.first);
-      table.bytes = sum->second.second;
+      table.rows = std::max(table.rows, sum->second.rows);
+      table.bytes = sum->second.bytes;
+      table.scans = sum->second.scans;
+      table.writes = sum->second.writes;
     }
     std::ranges::sort(schema_.tables, {}, &TableShape::name);
   }
