@@ -69,11 +69,19 @@ class ByKeys {
       if (edge.to != root_.table || edge.actor || edge.step.columns.size() != 1) continue;
       if (edge.step.referenced_columns[0] == root_.key) add(i, edge.step.columns[0], edge.declared);
     }
-    if (root_.columns.empty()) return;
+    if (root_.columns.empty() && root_.table == Graph::npos) return;
     // The same name as everywhere else, but nobody declared the foreign key.
-    const Column* column = graph_.tables[i]->column(root_.columns[0]);
+    const Column* column =
+        root_.columns.empty() ? nullptr : graph_.tables[i]->column(root_.columns[0]);
     if (column != nullptr && comparable(column->type, root_.type))
       add(i, column->name, root_.table == Graph::npos);
+    if (!columns_[i].empty()) return;
+    for (const std::string& name : keys_by_value(i)) add(i, name, false);
+  }
+
+  std::vector<std::string> keys_by_value(std::size_t i) const {
+    const auto at = facts_.find(graph_.tables[i]->name);
+    return at == facts_.end() ? std::vector<std::string>{} : at->second.keys_by_value;
   }
 
   // (tenant_id, project_id) -> projects (tenant_id, id): the child's tenant_id is the parent's.
@@ -147,6 +155,13 @@ class ByKeys {
     if (best.declared) {
       v.why.push_back(fmt::format("{} references {}", best.column,
                                   to_string(graph_.tables[root_.table]->name)));
+      return;
+    }
+    const auto by_value = keys_by_value(i);
+    if (std::ranges::find(by_value, best.column) != by_value.end()) {
+      v.why.push_back(
+          fmt::format("each value of {} in the sample is an organization", best.column));
+      v.confidence = std::max(v.confidence, Confidence::likely);
       return;
     }
     v.why.push_back(

@@ -32,8 +32,11 @@ struct Probe {
   std::optional<PathStep> root;
   std::vector<Use> uses;    // asks whether several organizations use the same row
   std::string type_column;  // of a polymorphic pair: asks for its values
+  // Columns whose values may be keys of organizations, whatever their names; compared with `key_of`.
+  std::vector<std::string> perhaps_keys;
+  std::optional<PathStep> key_of;  // the organizations' table and its key column
   friend bool empty(const Probe& p) {
-    return p.ways.empty() && p.uses.empty() && p.type_column.empty();
+    return p.ways.empty() && p.uses.empty() && p.type_column.empty() && p.perhaps_keys.empty();
   }
 };
 

@@ -208,9 +208,35 @@ class Proposer {
     }
     if (const auto pairs = polymorphic_pairs(*graph_.tables[i]); !pairs.empty())
       probe.type_column = pairs[0].first;
+    ask_for_keys(i, probe);
     const bool foreign =
         graph_.tables[i]->relation == Relation::foreign_table;  // never ask another server
     if (!foreign && !empty(probe)) out_.probes.push_back(std::move(probe));
+  }
+
+  // Words and uuids that are organizations' keys are so by no accident; small numbers may be.
+  void ask_for_keys(std::size_t i, Probe& probe) const {
+    constexpr std::size_t kColumnsMax = 12;
+    const Verdict& v = verdicts_[i];
+    const bool found = v.way && !key_by_value(i);
+    if (v.decided || found || i == root_.table || root_.table == Graph::npos ||
+        family_of(root_.type) == TypeFamily::integer || v.table_class == TableClass::person)
+      return;
+    const TableShape& table = *graph_.tables[i];
+    for (const Column& column : table.columns) {
+      const bool known = std::ranges::any_of(table.foreign_keys, [&](const ForeignKey& key) {
+        return key.columns == std::vector{column.name};
+      });
+      if (!known && comparable(column.type, root_.type) && probe.perhaps_keys.size() < kColumnsMax)
+        probe.perhaps_keys.push_back(column.name);
+    }
+    if (!probe.perhaps_keys.empty())
+      probe.key_of = PathStep{{}, graph_.tables[root_.table]->name, {root_.key}};
+  }
+
+  bool key_by_value(std::size_t i) const {
+    const auto at = facts_.find(graph_.tables[i]->name);
+    return at != facts_.end() && !at->second.keys_by_value.empty();
   }
 
   static std::string kind_of(const Table& table) {

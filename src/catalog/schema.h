@@ -99,6 +99,9 @@ struct Facts {
   std::int64_t used_rows = -1;
   std::int64_t used_by_several = -1;
   std::vector<std::string> type_values;  // of a polymorphic pair, in the sample
+  // Columns that nothing but their values tell to be the organization's key: at least three different
+  // values in the sample, each of them an organization's.
+  std::vector<std::string> keys_by_value;
 };
 using FactsByTable = std::map<QualifiedName, Facts>;
 

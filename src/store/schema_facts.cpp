@@ -103,6 +103,7 @@ class Asking {
           if (!probe.ways.empty()) TRY(ask_ways(probe, facts));
           if (!probe.uses.empty()) TRY(ask_uses(probe, facts));
           if (!probe.type_column.empty()) TRY(ask_types(probe, facts));
+          if (!probe.perhaps_keys.empty()) TRY(ask_keys(probe, facts));
           return {};
         },
         "BEGIN READ ONLY");
@@ -149,6 +150,26 @@ class Asking {
                                           quote_identifier(probe.type_column),
                                           sample_of(schema_, probe.table, options_.sample_rows))));
     for (int i = 0; i < rows.size(); ++i) facts.type_values.emplace_back(rows.text(i, 0));
+    return {};
+  }
+
+  Result<void> ask_keys(const Probe& probe, Facts& facts) {
+    constexpr std::int64_t kDifferentMin = 3;
+    std::string counts;
+    for (const std::string& column : probe.perhaps_keys) {
+      counts += fmt::format(
+          "{0}count(DISTINCT s.{1}), count(DISTINCT s.{1}) FILTER (WHERE NOT EXISTS (SELECT FROM "
+          "{2} r WHERE r.{3} = s.{1}))",
+          counts.empty() ? "" : ", ", quote_identifier(column), quoted(probe.key_of->references),
+          quote_identifier(probe.key_of->referenced_columns[0]));
+    }
+    const auto rows = TRY(connection_.query(fmt::format(
+        "SELECT {} FROM {} s", counts, sample_of(schema_, probe.table, options_.sample_rows))));
+    for (std::size_t i = 0; i < probe.perhaps_keys.size(); ++i) {
+      const int at = static_cast<int>(2 * i);
+      if (rows.integer(0, at) >= kDifferentMin && rows.integer(0, at + 1) == 0)
+        facts.keys_by_value.push_back(probe.perhaps_keys[i]);
+    }
     return {};
   }
 
