@@ -1,6 +1,7 @@
 #include "catalog/classify_leftovers.h"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -32,6 +33,15 @@ class Leftovers {
                    std::move(evidence.why));
       }
     }
+    // Parents before children: what must belong to a question is one too.
+    for (bool again = true; again;) {
+      again = false;
+      for (std::size_t i = 0; i < verdicts_.size(); ++i) {
+        if (verdicts_[i].done || waits(i)) continue;
+        leftover(i);
+        again = true;
+      }
+    }
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
       if (!verdicts_[i].done) leftover(i);
     }
@@ -53,6 +63,14 @@ class Leftovers {
            std::ranges::any_of(table.columns, [](const Column& c) {
              return content_column(c) || c.type == "jsonb" || c.type == "json";
            });
+  }
+
+  // A name and a value, and hardly more.
+  static bool settings(const TableShape& table) {
+    static const std::set<std::string_view> kSettings = {"setting", "option", "parameter",
+                                                         "param",   "config", "configuration"};
+    return kSettings.contains(head_noun(table.name.name)) && table.columns.size() <= 6 &&
+           polymorphic_pairs(table).empty();
   }
 
   // Amounts and dates: things that happened to somebody.
@@ -90,7 +108,9 @@ class Leftovers {
     const auto question = [&](TableClass table_class, std::string why) {
       settle(i, table_class, Confidence::unsure, {std::move(why)});
     };
-    if (!polymorphic_pairs(table).empty()) {
+    if (settings(table) && (!used || application_wide(table.name.name))) {
+      question(TableClass::system, "settings of the application, as it seems, and of nobody else");
+    } else if (!polymorphic_pairs(table).empty()) {
       question(TableClass::organization,
                "its rows belong to rows of several tables, named by type and id: it needs a key of "
                "its own");
@@ -120,6 +140,13 @@ class Leftovers {
           "no way leads to an organization, nothing uses its rows, and nothing shows that they "
           "are shared");
     }
+  }
+
+  bool waits(std::size_t i) const {
+    return std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
+      const Edge& edge = graph_.edges[e];
+      return edge.not_null && !edge.actor && !verdicts_[edge.to].done;
+    });
   }
 
   bool of_machinery(std::size_t i) const {

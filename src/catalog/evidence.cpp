@@ -38,21 +38,19 @@ class Scale {
 };
 
 // Lists are often numbered by hand or named by a word, while data has keys of the common kind.
-void weigh_key(Scale& scale, const TableShape& table, const Root& root) {
+// How the key speaks for a list: 1 for a word, 2 for a small number beside larger ones.
+int key_of_a_list(const TableShape& table, const Root& root) {
   const Index* key = table.primary_key();
   const Column* column =
       key == nullptr || key->columns.size() != 1 ? nullptr : table.column(key->columns[0]);
-  if (column == nullptr) return;
+  if (column == nullptr) return 0;
   const auto words = words_of(column->name);
   const bool opaque =
       !words.empty() && (words.back() == "id" || words.back() == "token" || words.back() == "key" ||
                          words.back() == "uuid" || words.back() == "hash");
-  if (family_of(column->type) == TypeFamily::text && !opaque)
-    scale.weigh(1, "its key is a word of its own");
+  if (family_of(column->type) == TypeFamily::text) return opaque ? 0 : 1;
   const bool small = column->type == "integer" || column->type == "smallint";
-  if (small && root.type != "integer" && root.type != "smallint") {
-    scale.weigh(2, "its key is a small number, other than the organizations'");
-  }
+  return small && root.type != "integer" && root.type != "smallint" ? 2 : 0;
 }
 
 // A date that is neither the key (a calendar) nor about the row's own life or validity.
@@ -105,7 +103,9 @@ void weigh_columns(Scale& scale, const TableShape& table, const Root& root) {
     scale.weigh(1, "hardly more than a name");
   else if (label && table.columns.size() <= 9)
     scale.weigh(1, "few columns, with a name or label");
-  weigh_key(scale, table, root);
+  const int key = key_of_a_list(table, root);
+  scale.weigh(key, key == 1 ? "its key is a word of its own"
+                            : "its key is a small number, other than the organizations'");
   if (!polymorphic_pairs(table).empty())
     scale.weigh(-8, "it points at rows of several tables by type and id");
   const bool stamped = std::ranges::any_of(table.columns, [](const Column& c) {
@@ -132,7 +132,7 @@ bool calendar(const TableShape& table) {
          });
 }
 
-void weigh_neighbours(Scale& scale, const Graph& graph, std::size_t at,
+void weigh_neighbours(Scale& scale, const Graph& graph, const Root& root, std::size_t at,
                       const std::vector<Verdict>& verdicts) {
   std::size_t users = 0;
   bool one_to_one = false;
@@ -143,8 +143,13 @@ void weigh_neighbours(Scale& scale, const Graph& graph, std::size_t at,
     ++users;
     one_to_one = one_to_one || (edge.unique && child.of_organization());
   }
-  if (users > 0)
-    scale.ground(users >= 3 ? 3 : 2, fmt::format("{} classified tables point at it", users));
+  // One table may well have taken its own rows apart; several agree on a list.
+  const std::string used =
+      fmt::format("{} classified table{} at it", users, users == 1 ? " points" : "s point");
+  if (users > 1 || (users == 1 && key_of_a_list(*graph.tables[at], root) > 0))
+    scale.ground(users >= 3 ? 3 : 2, used);
+  else if (users == 1)
+    scale.weigh(2, used);
   if (one_to_one) scale.weigh(-5, "an organization table uses each of its rows once");
   std::size_t to_reference = 0;
   bool elsewhere = false;
@@ -166,7 +171,7 @@ void weigh_neighbours(Scale& scale, const Graph& graph, std::size_t at,
     const bool part = std::ranges::any_of(graph.out[at], [&](std::size_t e) {
       return graph.edges[e].identifying || graph.edges[e].cascade;
     });
-    part ? scale.ground(to_reference > 1 ? 5 : 3, "it is a part of reference tables")
+    part ? scale.ground(to_reference > 1 ? 5 : 4, "it is a part of reference tables")
          : scale.weigh(to_reference > 1 ? 4 : 3, "it hangs on reference tables only");
   }
 }
@@ -175,7 +180,7 @@ void weigh_facts(Scale& scale, const Facts& facts) {
   if (facts.used_by_several > 0 && facts.used_by_several * 5 >= facts.used_rows) {
     scale.ground(5, fmt::format("{} of {} used rows are used by several organizations",
                                 facts.used_by_several, facts.used_rows));
-  } else if (facts.used_rows >= 20 && facts.organizations >= 3 && facts.used_by_several == 0) {
+  } else if (facts.used_rows >= 10 && facts.organizations >= 3 && facts.used_by_several == 0) {
     scale.weigh(
         -8, fmt::format("each of {} used rows is used by one organization alone", facts.used_rows));
   }
@@ -198,7 +203,7 @@ ReferenceEvidence reference_evidence(const Graph& graph, const Root& root, std::
   if (kListSchemas.contains(shape.name.schema)) scale.ground(4, "its schema is one of lists");
   if (calendar(shape)) scale.ground(4, "its key is a day: a calendar");
   weigh_columns(scale, shape, root);
-  weigh_neighbours(scale, graph, table, verdicts);
+  weigh_neighbours(scale, graph, root, table, verdicts);
   if (!has_text(shape) && graph.out[table].empty())
     scale.weigh(-4, "nothing in it is a name or a code");
   for (const std::string& column : unresolved_columns(graph, root, table))

@@ -234,7 +234,13 @@ class Builder {
       words.pop_back();
     }
     if (words == std::vector<std::string>{"parent"}) return fits(from, column) ? from : Graph::npos;
-    return named_after(from, column, words, suffixed);
+    const std::size_t to = named_after(from, column, words, suffixed);
+    // country_code names a table whose key is a code; line_no is no row of lines (id).
+    static const std::set<std::string_view> kNatural = {"no", "nr", "cd", "code", "ref"};
+    const std::string suffix = words_of(column.name).back();
+    const bool natural = to != Graph::npos && kNatural.contains(suffix) &&
+                         words_of(graph_.tables[to]->primary_key()->columns[0]).back() != suffix;
+    return natural ? Graph::npos : to;
   }
 
   // Longest match first: `order_item_id` means order_items before it means items.

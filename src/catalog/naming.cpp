@@ -144,8 +144,9 @@ std::vector<std::string> words_of(std::string_view name) {
 
 std::string singular(std::string_view word) {
   static const std::set<std::string_view> kAlready = {
-      "status", "address", "business", "class", "access",   "process", "news", "series", "analysis",
-      "bus",    "campus",  "bonus",    "basis", "progress", "success", "gas",  "corpus", "canvas"};
+      "status",   "address",  "business", "class",  "access", "process", "news",
+      "series",   "analysis", "species",  "bus",    "campus", "bonus",   "basis",
+      "progress", "success",  "gas",      "corpus", "canvas"};
   static const std::pair<std::string_view, std::string_view> kOdd[] = {
       {"people", "person"},      {"children", "child"}, {"men", "man"},
       {"women", "woman"},        {"data", "data"},      {"indices", "index"},

@@ -144,7 +144,9 @@ std::optional<std::string> framework_table(std::string_view table) {
 bool application_wide(std::string_view table) {
   static const Words kWide = {"application", "app",      "global", "system",
                               "platform",    "instance", "site",   "server"};
-  const auto words = words_of(table);
+  auto words = words_of(table);
+  if (words.size() > 2 && (words[0] == "tbl" || words[0] == "tb" || words[0] == "t"))
+    words.erase(words.begin());
   return words.size() > 1 && kWide.contains(singular(words.front()));
 }
 

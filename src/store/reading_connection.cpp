@@ -26,7 +26,8 @@ std::string with_options(const std::string& dsn) {
 
 Result<pg::Connection> open_for_reading(const std::string& dsn) {
   // Options of one's own (a search path, a role) are kept.
-  if (dsn.find("options=") != std::string::npos) return pg::Connection::open(dsn);
+  if (dsn.find("options=") != std::string::npos || dsn.find_first_of("=:") == std::string::npos)
+    return pg::Connection::open(dsn);
   auto connection = pg::Connection::open(with_options(dsn));
   const bool refused =
       !connection && connection.error().message.find("startup parameter") != std::string::npos;

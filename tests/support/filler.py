@@ -160,8 +160,8 @@ class Filler:
     def fill(self):
         self.roots = {}
         if "root" not in self.truth:
-            numbers = self.truth["key_type"] == "bigint"
-            self.roots = {i: i + 1 if numbers else f"t{i}" for i in range(self.organizations)}
+            make = {"bigint": lambda i: i + 1, "text": lambda i: f"t{i}", "uuid": lambda i: uuid.UUID(int=i + 1)}
+            self.roots = {i: make[self.truth["key_type"]](i) for i in range(self.organizations)}
         for name, table in self.in_order():
             for owner in self.owners(name):
                 # In a mixed list the owners count from 1, so that none is None.
@@ -178,9 +178,8 @@ class Filler:
             sql.Identifier(table.schema, table.name), sql.SQL(", ").join(map(sql.Identifier, row)),
             sql.SQL(", ").join(sql.Placeholder() * len(row)))
         try:
-            with self.connection.transaction():
-                cursor = self.connection.execute(statement, list(row.values()))
-                stored = cursor.fetchone()
+            cursor = self.connection.execute(statement, list(row.values()))
+            stored = cursor.fetchone()
         except Exception as error:
             raise AssertionError(f"{name}: {row}: {error}") from error
         if stored:

@@ -63,15 +63,16 @@ def agrees(table, truth):
                          ids=lambda value: {True: "rows", False: "empty"}.get(value, value))
 def test_the_scan_finds_the_truth(cluster, tmp_path, name, data):
     truth = truth_of(name)
-    found = domicile_json("-q", "catalog", "scan", "--dsn", load(cluster, name, data), "--file", tmp_path / "c.toml")
+    dsn, file = load(cluster, name, data), tmp_path / "c.toml"
+    found = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
     tables = {bare(t["name"]): t for t in found["tables"]}
     assert set(tables) == {bare(n) for n in truth["tables"]}
     assert found["key_type"] == truth["key_type"]
     assert (bare(found["root"]) if found["root"] else None) == truth.get("root")
     wrong = {n: (tables[bare(n)], t) for n, t in truth["tables"].items() if not agrees(tables[bare(n)], t)}
     # Without rows much cannot be known: a question is no mistake, but there are few of those too.
-    allowed = 0.05 if data else 0.15
-    assert len(wrong) <= allowed * len(tables), wrong
+    allowed = max(0.05 * len(tables), 2) if data else 0.15 * len(tables)
+    assert len(wrong) <= allowed, wrong
     assert not [n for n, (table, _) in wrong.items() if table.get("confidence") != "unsure"], wrong
 
     # The leak: organization data that would be copied to other regions.
@@ -79,22 +80,15 @@ def test_the_scan_finds_the_truth(cluster, tmp_path, name, data):
         if "reference" not in answer and "mixed" not in answer:
             assert tables[bare(table)]["class"] != "reference", table
 
+    first = file.read_text()
+    again = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    assert again["changes"] == [] and again["written"] is False and file.read_text() == first, "a second scan changes no byte"
+    domicile("catalog", "show", "--file", file)
+
     for table, columns in truth.get("personal", {}).items():
         labels = tables[bare(table)].get("personal", {})
         assert set(labels) >= set(columns), f"{table}: recall"
         assert set(labels) == set(columns), f"{table}: precision"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_second_scan_changes_no_byte_and_the_file_parses(cluster, tmp_path, name):
-    dsn = cluster.dsn(f"scan_{name}_empty")
-    file = tmp_path / "c.toml"
-    domicile("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
-    first = file.read_text()
-    again = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
-    assert file.read_text() == first
-    assert again["changes"] == [] and again["written"] is False
-    domicile("catalog", "show", "--file", file)
 
 
 def test_rows_tell_what_keys_cannot(cluster, tmp_path):

@@ -1,0 +1,21 @@
+-- Warehousing in the style of TypeORM: snake case tables, camel case columns, uuid keys, companyId without a table of companies in this database.
+CREATE TABLE typeorm_metadata (type varchar NOT NULL, database varchar, name varchar, value text);
+CREATE TABLE migrations (id serial PRIMARY KEY, timestamp bigint NOT NULL, name varchar NOT NULL);
+CREATE TABLE depot (id uuid PRIMARY KEY, "companyId" uuid NOT NULL, name varchar NOT NULL, address varchar);
+CREATE TABLE bin (id uuid PRIMARY KEY, "depotId" uuid NOT NULL REFERENCES depot, code varchar NOT NULL);
+CREATE TABLE article (id uuid PRIMARY KEY, "companyId" uuid NOT NULL, sku varchar NOT NULL, title varchar, "unitCode" varchar);
+CREATE TABLE unit (code varchar PRIMARY KEY, label varchar NOT NULL);
+CREATE TABLE stock (id uuid PRIMARY KEY, "binId" uuid NOT NULL REFERENCES bin, "articleId" uuid NOT NULL REFERENCES article, quantity int NOT NULL);
+CREATE TABLE stock_movement (id uuid PRIMARY KEY, "stockId" uuid NOT NULL REFERENCES stock ON DELETE CASCADE, delta int NOT NULL, at timestamptz NOT NULL, "userId" uuid);
+CREATE TABLE supplier (id uuid PRIMARY KEY, "companyId" uuid NOT NULL, name varchar, email varchar);
+CREATE TABLE purchase_order (id uuid PRIMARY KEY, "supplierId" uuid NOT NULL REFERENCES supplier, "orderedAt" timestamptz);
+CREATE TABLE purchase_order_line (id uuid PRIMARY KEY, "purchaseOrderId" uuid NOT NULL REFERENCES purchase_order ON DELETE CASCADE, "articleId" uuid NOT NULL REFERENCES article, quantity int);
+CREATE TABLE carrier (code varchar PRIMARY KEY, name varchar NOT NULL);
+CREATE TABLE shipment (id uuid PRIMARY KEY, "companyId" uuid NOT NULL, "carrierCode" varchar REFERENCES carrier, "trackingNo" varchar);
+CREATE TABLE shipment_item (id uuid PRIMARY KEY, "shipmentId" uuid NOT NULL REFERENCES shipment, "articleId" uuid REFERENCES article, quantity int);
+CREATE TABLE label_template (id uuid PRIMARY KEY, "companyId" uuid, name varchar NOT NULL, zpl text NOT NULL);
+CREATE TABLE "user" (id uuid PRIMARY KEY, email varchar NOT NULL UNIQUE, "passwordHash" varchar, "firstName" varchar, "lastName" varchar);
+CREATE TABLE company_user ("companyId" uuid NOT NULL, "userId" uuid NOT NULL REFERENCES "user", role varchar, PRIMARY KEY ("companyId", "userId"));
+CREATE TABLE device_token (id uuid PRIMARY KEY, "userId" uuid NOT NULL REFERENCES "user", token varchar);
+CREATE TABLE incoterm (code char(3) PRIMARY KEY, label varchar NOT NULL);
+CREATE TABLE job_lock (name varchar PRIMARY KEY, "lockedUntil" timestamptz);
