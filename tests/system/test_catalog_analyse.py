@@ -174,6 +174,42 @@ def test_the_session_is_read_only_from_its_start_and_so_is_each_transaction(clus
     assert said[0].startswith("BEGIN"), "nothing is asked outside of a transaction"
 
 
+def test_what_may_not_be_read_is_said_and_never_counted_as_empty(cluster, learning):
+    with cluster.connect("learning") as admin:
+        admin.execute("CREATE ROLE half LOGIN PASSWORD 'half'; GRANT SELECT ON organizations, courses TO half")
+        with cluster.connect("learning", autocommit=False) as migration:
+            migration.execute("LOCK TABLE courses IN ACCESS EXCLUSIVE MODE")
+            found = domicile_json("-q", "catalog", "analyse", "--dsn", cluster.dsn("learning", "half", "half"))
+            migration.rollback()
+    tables = {t["name"].removeprefix("public."): t for t in found["tables"]}
+    assert "lock" in tables["courses"]["not_read"]
+    assert "permission denied" in tables["memberships"]["not_read"]
+    assert "not_read" not in tables["organizations"]
+
+
+def test_busy_tables_behind_a_path_and_loose_foreign_keys_are_said(cluster, tmp_path):
+    cluster.create_database("busy")
+    with cluster.connect("busy") as connection:
+        connection.execute("""
+            CREATE TABLE organizations (id bigint PRIMARY KEY, slug text);
+            CREATE TABLE courses (id bigint PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations);
+            CREATE TABLE rooms (id bigint PRIMARY KEY, organization_id bigint NOT NULL REFERENCES organizations);
+            CREATE TABLE lessons (id bigserial PRIMARY KEY, course_id bigint NOT NULL REFERENCES courses, room_id bigint REFERENCES rooms);
+            INSERT INTO organizations VALUES (1, 'one');
+            INSERT INTO courses VALUES (1, 1);
+            INSERT INTO lessons (course_id) SELECT 1 FROM generate_series(1, 20000);
+            ANALYZE""")
+        connection.execute("SELECT pg_stat_force_next_flush()")
+    found = domicile_json("-q", "catalog", "scan", "--dsn", cluster.dsn("busy"), "--file", tmp_path / "c.toml")
+    findings = {(f["table"].removeprefix("public."), f["kind"]): f for f in found["findings"]}
+    assert "20000 rows written" in findings["lessons", "hot_path"]["message"]
+    assert "room_id" in findings["lessons", "foreign_key_oracle"]["message"]
+    assert ("courses", "hot_path") not in findings
+    # The text prints notes on demand.
+    done = domicile("-q", "catalog", "scan", "--dsn", cluster.dsn("busy"), "--file", tmp_path / "c.toml", "--all")
+    assert "[foreign_key_oracle]" in done.stdout
+
+
 @pytest.mark.parametrize("arguments, text, message", [
     (["--regions"], "1,ca-central-1\n1,us-east-1\n", ":2: organization 1 stands there twice"),
     (["--regions"], "one;ca-central-1\ntwo;us-east-1\n", ":2: "),
