@@ -44,15 +44,33 @@ CREATE TABLE domicile.catalog_table (
   PRIMARY KEY (schema_name, table_name)
 );
 
--- Mode observe: what enforcement would have refused, once per table, organization, role and day.
+-- Mode observe: what enforcement would have refused. Sessions only append to `observed`, which has no key and no
+-- index: nothing to wait for, nothing to conflict with. `observation` is what fold_observations() makes of it.
+-- No value of any statement is in either: see domicile_private.fingerprint().
+CREATE UNLOGGED TABLE domicile_private.observed (
+  at           timestamptz NOT NULL,
+  table_name   text NOT NULL,      -- quoted: "app"."course"
+  reason       text NOT NULL,
+  command      text NOT NULL,
+  organization text,               -- the row's, where a row was looked at
+  role         text NOT NULL,
+  application  text NOT NULL,
+  statement    text NOT NULL,
+  weight       bigint NOT NULL     -- how many statements this one stands for
+);
 CREATE TABLE domicile.observation (
   day          date NOT NULL,
   table_name   text NOT NULL,
-  organization text NOT NULL,
-  role         name NOT NULL,
-  first_at     timestamptz NOT NULL
+  reason       text NOT NULL,
+  command      text NOT NULL,
+  organization text,
+  role         text NOT NULL,
+  application  text NOT NULL,
+  statement    text NOT NULL,
+  statements   bigint NOT NULL,
+  first_at     timestamptz NOT NULL,
+  last_at      timestamptz NOT NULL
 );
-CREATE INDEX observation_key ON domicile.observation (table_name, organization, day, role);
 
 -- Findings that were there when the region was adopted, or were accepted later: reported, not refused.
 CREATE TABLE domicile.known_violation (

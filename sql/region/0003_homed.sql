@@ -105,30 +105,67 @@ BEGIN
 END
 $$;
 
--- Mode observe. Records what homed() would have refused and lets the row pass; whatever goes wrong while
--- recording must not change the result either. Under SERIALIZABLE it does not look for an earlier
--- record, because that read could make the caller's transaction fail.
-CREATE FUNCTION domicile.observed(o {{key_type}}, table_name text) RETURNS boolean LANGUAGE plpgsql VOLATILE
-SECURITY DEFINER AS $$
+-- Mode observe: AFTER ROW triggers whose WHEN clause asks one of the functions below. They always answer true, so that
+-- the trigger never runs and nothing is queued, and record what enforcement would have refused (see
+-- domicile_private.observe, which lets nothing that goes wrong change a result). Short expressions and few of them:
+-- PL/pgSQL prepares every expression anew in every transaction, with every call that stands in it, and that is most of
+-- what observing costs.
+--
+-- `spec` is two letters, eight hex digits and the table's quoted name. First k: the row has a key; m: a mixed table,
+-- where NULL is a shared row; p: by path, where NULL says that the parent is not there; s: a person's row. Then
+-- I, U or D, the operation; the digits stand for the table. observed() itself is the first day's case: an application
+-- without a context, its own organizations.
+CREATE FUNCTION domicile.observed(o {{key_type}}, spec text) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
 BEGIN
-  IF domicile.region_open() AND {{home_of}} IS NOT NULL THEN RETURN true; END IF;
-  BEGIN
-    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'serializable' OR NOT EXISTS (
-         SELECT FROM domicile.observation seen
-         WHERE seen.table_name OPERATOR(pg_catalog.=) observed.table_name
-           AND seen.organization OPERATOR(pg_catalog.=) coalesce(o::pg_catalog.text, 'NULL')
-           AND seen.day OPERATOR(pg_catalog.=) CURRENT_DATE
-           AND seen.role OPERATOR(pg_catalog.=) session_user) THEN
-      INSERT INTO domicile.observation (day, table_name, organization, role, first_at)
-      VALUES (CURRENT_DATE, observed.table_name, coalesce(o::pg_catalog.text, 'NULL'), session_user,
-              pg_catalog.clock_timestamp());
-    END IF;
-  EXCEPTION WHEN OTHERS THEN
-    RETURN true;
-  END;
-  RETURN true;
+  RETURN CASE
+    WHEN {{home_of}} IS NOT NULL AND domicile.region_open()
+         AND coalesce(pg_catalog.current_setting('domicile.entered', true), '') OPERATOR(pg_catalog.=) ''
+         AND NOT pg_catalog.starts_with(session_user::pg_catalog.text, 'org_')
+      THEN pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on'
+        OR domicile_private.observe('no_context', spec, o::pg_catalog.text, true)
+    ELSE domicile_private.observe_other(o, spec) END;
 END
 $$;
+
+-- The reasons are looked for in this order. A CHECK refuses everybody, a policy only those whom it binds: observe()'s
+-- last argument.
+CREATE FUNCTION domicile_private.observe_other(o {{key_type}}, spec text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  RETURN CASE
+    WHEN ({{home_of}} IS NOT NULL AND domicile.region_open()) OR pg_catalog.starts_with(spec, 's') THEN
+      CASE WHEN pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' THEN true
+           WHEN pg_catalog.starts_with(session_user::pg_catalog.text, 'org_')
+             THEN coalesce(domicile.role_of(o) OPERATOR(pg_catalog.=) session_user, true)
+               OR domicile_private.observe('other_organization', spec, o::pg_catalog.text, true)
+           WHEN coalesce(pg_catalog.current_setting('domicile.entered', true), '') OPERATOR(pg_catalog.=) ''
+             THEN domicile_private.observe('no_context', spec, o::pg_catalog.text, true)
+           ELSE domicile_private.observe_entered(spec, o::pg_catalog.text) END
+    WHEN o IS NOT NULL THEN
+      domicile_private.observe(CASE WHEN domicile.region_open() THEN 'foreign_row' ELSE 'region_closed' END, spec, o::pg_catalog.text, false)
+    WHEN pg_catalog.starts_with(spec, 'm') THEN domicile_private.observe('shared_row', spec, NULL, domicile.region_master())
+    WHEN pg_catalog.substr(spec, 2, 1) OPERATOR(pg_catalog.=) 'D' THEN true
+    ELSE domicile_private.observe(CASE WHEN pg_catalog.starts_with(spec, 'p') THEN 'missing_parent' ELSE 'null_key' END, spec, NULL, false) END;
+END
+$$;
+
+-- Rows of reference tables, which change in the master region only.
+CREATE FUNCTION domicile.observed_reference(spec text) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+BEGIN
+  RETURN domicile.region_master()
+      OR (pg_catalog.pg_has_role(session_user, 'domicile_reference', 'member') AND NOT pg_catalog.pg_has_role(session_user, 'domicile_owner', 'member'))
+      OR domicile_private.observe('reference_data', spec, NULL, false);
+END
+$$;
+
+CREATE FUNCTION domicile.observed_truncate() RETURNS trigger LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+BEGIN
+  PERFORM domicile_private.observe('truncate', TG_ARGV[0], NULL, false);
+  RETURN NULL;
+END
+$$;
+
+-- The function of the observing triggers; their WHEN clause is never true, so it never runs.
+CREATE FUNCTION domicile.observed_nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 
 -- The triggers' WHEN clause calls homed(OLD.key), which raises; this function runs only for what is
 -- refused whole.

@@ -8,8 +8,10 @@
 
 #include "app/cli.h"
 #include "app/cmd_region_fence.h"
+#include "app/cmd_region_mode.h"
 #include "app/cmd_region_registry.h"
 #include "app/dsn_option.h"
+#include "app/region_login.h"
 #include "app/region_report.h"
 #include "base/file.h"
 #include "store/placement_list.h"
@@ -39,11 +41,6 @@ struct RegionOptions {
   int attempts = 5;
   int deadline_ms = 10'000;
 };
-
-std::function<void(const std::string&)> progress_of(const Cli& cli) {
-  if (cli.quiet) return {};
-  return [](const std::string& line) { fmt::print(stderr, "  {}\n", line); };
-}
 
 Result<catalog::Catalog> load_catalog(const std::string& path) {
   auto text = read_file(path, 16u << 20);
@@ -212,6 +209,7 @@ void add_region(CLI::App& root, Cli& cli) {
 
   add_region_registry(*region, cli);
   add_region_fence(*region, cli);
+  add_region_mode(*region, cli);
 }
 
 }  // namespace domicile::app

@@ -108,17 +108,25 @@ std::string spec_of(const TableGuard& guard) {
   return fmt::format("{}:{}", guard.guard_hash(), guard.policy_hash());
 }
 
-// The statements that take one table from where it stands to where it should.
-std::vector<std::string> difference(const TableGuard& guard, const Standing& standing,
-                                    const std::optional<Recorded>& recorded) {
+// What takes everything of ours off the table; `whole`: and puts back what was remembered.
+Result<std::vector<std::string>> undo_lines(pg::Connection& connection, const std::string& table,
+                                            bool whole) {
+  std::vector<std::string> sql;
+  auto there = TRY(connection.query(
+      "SELECT pg_catalog.to_regprocedure('domicile_private.undo(oid,boolean)') IS NOT NULL"));
+  if (!there.boolean(0, 0)) return sql;
+  auto rows = TRY(connection.query(
+      "SELECT u FROM domicile_private.undo(pg_catalog.to_regclass($1), $2::bool) u",
+      {table, whole ? "true" : "false"}));
+  for (int i = 0; i < rows.size(); ++i) sql.emplace_back(rows.text(i, 0));
+  return sql;
+}
+
+// From one set of our guards and policies to another on a table that stays enforced: only what
+// differs is touched.
+std::vector<std::string> adjust(const TableGuard& guard, const Standing& standing, bool same_guard,
+                                bool same_policy) {
   const std::string table = quoted(guard.name);
-  const bool secure =
-      guard.mode == Mode::enforce && guard.table_class != catalog::TableClass::reference;
-  const bool same_guard = recorded && recorded->applied && recorded->guard_intact &&
-                          recorded->spec.starts_with(guard.guard_hash() + ":");
-  const bool same_policy = recorded && recorded->applied && recorded->policy_intact &&
-                           recorded->spec.ends_with(":" + guard.policy_hash()) &&
-                           (!secure || recorded->secured);
   std::vector<std::string> sql;
   if (!same_guard) {
     for (const auto& name : standing.triggers) {
@@ -135,21 +143,35 @@ std::vector<std::string> difference(const TableGuard& guard, const Standing& sta
     for (const auto& name : standing.policies) {
       sql.push_back(fmt::format("DROP POLICY {} ON {}", pg::quote_identifier(name), table));
     }
-    // Row security that we switched on, or a table that was born closed: give it back as it was.
-    if (!secure && standing.row_security && standing.foreign_policies.empty()) {
-      sql.push_back(fmt::format(
-          "ALTER TABLE {} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY", table));
-    }
-    if (recorded && recorded->mode == "enforce" && guard.mode != Mode::enforce) {
-      sql.push_back(fmt::format("REVOKE ALL ON {} FROM domicile_tenant, domicile_app", table));
-      for (const auto& part : guard.partitions) {
-        sql.push_back(fmt::format("DROP TRIGGER IF EXISTS domicile_truncate ON {}", part));
-        sql.push_back(fmt::format(
-            "ALTER TABLE {} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY", part));
-      }
-    }
     sql.insert(sql.end(), guard.policy.begin(), guard.policy.end());
     sql.insert(sql.end(), guard.grants.begin(), guard.grants.end());
+  }
+  return sql;
+}
+
+// The statements that take one table from where it stands to where it should.
+Result<std::vector<std::string>> difference(pg::Connection& connection, const ApplyPlan& plan,
+                                            const TableGuard& guard, const Standing& standing,
+                                            const std::optional<Recorded>& recorded) {
+  const bool secure =
+      guard.mode == Mode::enforce && guard.table_class != catalog::TableClass::reference;
+  const bool same_guard = recorded && recorded->applied && recorded->guard_intact &&
+                          recorded->spec.starts_with(guard.guard_hash() + ":");
+  const bool same_policy = recorded && recorded->applied && recorded->policy_intact &&
+                           recorded->spec.ends_with(":" + guard.policy_hash()) &&
+                           (!secure || recorded->secured);
+  if (same_guard && same_policy) return std::vector<std::string>{};
+  if (guard.mode == Mode::enforce && recorded && recorded->mode == "enforce")
+    return adjust(guard, standing, same_guard, same_policy);
+  auto sql = TRY(undo_lines(connection, quoted(guard.name), guard.mode != Mode::enforce));
+  for (const auto* part : {&guard.functions, &guard.guard, &guard.policy, &guard.grants})
+    sql.insert(sql.end(), part->begin(), part->end());
+  // Undoing took the grants that the paths of other tables need to read this one.
+  const std::string granted = fmt::format(" ON {} TO domicile_owner", quoted(guard.name));
+  for (const TableGuard& other : plan.guards) {
+    for (const auto& statement : other.functions) {
+      if (statement.starts_with("GRANT ") && statement.ends_with(granted)) sql.push_back(statement);
+    }
   }
   return sql;
 }
@@ -170,8 +192,10 @@ Result<void> record(pg::Connection& connection, const TableGuard& guard) {
   return {};
 }
 
-Result<void> run_once(pg::Connection& connection, const TableGuard& guard,
+// `fresh`: the table comes into this mode now.
+Result<void> run_once(pg::Connection& connection, const TableGuard& guard, bool fresh,
                       const std::vector<std::string>& sql, const ApplyOptions& options) {
+  const std::string table = quoted(guard.name);
   return connection.transaction([&]() -> Result<void> {
     TRY(connection.script(
         fmt::format("SET LOCAL lock_timeout = {}", options.lock_timeout.count())));
@@ -180,25 +204,39 @@ Result<void> run_once(pg::Connection& connection, const TableGuard& guard,
                           "pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('domicile."
                           "migration.region', 0));"
                           "SELECT domicile_private.begin_upgrade()"));
+    if (!guard.planned && guard.mode != Mode::off) {
+      TRY(connection.query("SELECT domicile_private.remember(pg_catalog.to_regclass($1))",
+                           {table}));
+    }
     for (const auto& statement : sql) {
       if (auto done = connection.script(statement); !done)
         return std::unexpected(std::move(done).error().within(statement));
     }
     TRY(record(connection, guard));
+    if (fresh && guard.mode == Mode::observe) {
+      TRY(connection.query("SELECT domicile_private.start_observing($1, $2)",
+                           {guard.name.schema, guard.name.name}));
+    }
+    // Grants that roles had before are kept; without this the DDL assertion would refuse the next
+    // migration for them.
+    if (fresh && guard.mode == Mode::enforce)
+      TRY(connection.query("SELECT domicile_private.accept_grants(pg_catalog.to_regclass($1))",
+                           {table}));
     if (!guard.functions.empty()) TRY(connection.script("SELECT domicile_private.pin()"));
     return {};
   });
 }
 
-Result<TableOutcome> apply_one(pg::Connection& connection, const TableGuard& guard,
-                               const Standing& standing, const std::optional<Recorded>& recorded,
+Result<TableOutcome> apply_one(pg::Connection& connection, const ApplyPlan& plan,
+                               const TableGuard& guard, const Standing& standing,
+                               const std::optional<Recorded>& recorded,
                                const ApplyOptions& options) {
   TableOutcome outcome{.table = guard.name,
                        .state = TableOutcome::State::unchanged,
                        .sql = {},
                        .notes = guard.notes,
                        .blocked_by = {}};
-  if (!guard.planned) outcome.sql = difference(guard, standing, recorded);
+  if (!guard.planned) outcome.sql = TRY(difference(connection, plan, guard, standing, recorded));
   const bool same_record = recorded && recorded->table_class == to_string(guard.table_class) &&
                            recorded->mode == to_string(guard.mode) &&
                            recorded->applied != guard.planned &&
@@ -211,7 +249,8 @@ Result<TableOutcome> apply_one(pg::Connection& connection, const TableGuard& gua
                                  to_string(guard.mode)));
 
   for (int attempt = 1;; ++attempt) {
-    auto done = run_once(connection, guard, outcome.sql, options);
+    const bool fresh = !recorded || !recorded->applied || recorded->mode != to_string(guard.mode);
+    auto done = run_once(connection, guard, !guard.planned && fresh, outcome.sql, options);
     if (done) break;
     if (done.error().reason != "55P03")
       return std::unexpected(std::move(done).error().within("table " + to_string(guard.name)));
@@ -223,7 +262,8 @@ Result<TableOutcome> apply_one(pg::Connection& connection, const TableGuard& gua
     }
     std::this_thread::sleep_for(options.pause);
   }
-  if (!guard.guard.empty() && standing.bytes < options.validate_below_bytes) {
+  if (guard.mode == Mode::enforce && !guard.guard.empty() &&
+      standing.bytes < options.validate_below_bytes) {
     // Fails where rows of organizations that are not homed yet stand: region validate says so
     // later.
     (void)connection.script(
@@ -280,12 +320,14 @@ Result<std::vector<TableOutcome>> apply_catalog(pg::Connection& connection, cons
   const auto recorded = TRY(recorded_now(connection));
   std::vector<TableOutcome> outcomes;
   for (const TableGuard& guard : plan.guards) {
+    if (options.only && !options.only->contains(guard.name)) continue;
     const auto now = standing.find(guard.name);
     const auto past = recorded.find(guard.name);
     outcomes.push_back(TRY(
-        apply_one(connection, guard, now == standing.end() ? Standing{} : now->second,
+        apply_one(connection, plan, guard, now == standing.end() ? Standing{} : now->second,
                   past == recorded.end() ? std::nullopt : std::optional(past->second), options)));
   }
+  if (options.only) return outcomes;
   // Tables that left the catalog are no longer known to violations(), except as unclassified.
   for (const auto& [name, row] : recorded) {
     const bool listed = std::any_of(plan.guards.begin(), plan.guards.end(),
@@ -305,13 +347,17 @@ Result<std::vector<TableOutcome>> apply_catalog(pg::Connection& connection, cons
 }
 
 Result<std::vector<ValidateOutcome>> validate_guards(
-    pg::Connection& connection, const std::function<void(const std::string&)>& progress) {
+    pg::Connection& connection, const std::function<void(const std::string&)>& progress,
+    const std::set<QualifiedName>& only) {
   auto rows = TRY(connection.query(R"(
-    SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), x.conname FROM pg_catalog.pg_constraint x
+    SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), x.conname, n.nspname, c.relname FROM pg_catalog.pg_constraint x
     JOIN pg_catalog.pg_class c ON c.oid = x.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE x.contype = 'c' AND x.conname ~ '^domicile_' AND NOT x.convalidated AND x.coninhcount = 0 ORDER BY 1)"));
   std::vector<ValidateOutcome> outcomes;
   for (int i = 0; i < rows.size(); ++i) {
+    if (!only.empty() &&
+        !only.contains({std::string(rows.text(i, 2)), std::string(rows.text(i, 3))}))
+      continue;
     ValidateOutcome outcome{.table = std::string(rows.text(i, 0)), .valid = true, .problem = {}};
     if (progress) progress(outcome.table);
     auto done =

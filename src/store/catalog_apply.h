@@ -12,6 +12,8 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,9 +27,10 @@ struct ApplyOptions {
   bool dry_run = false;
   std::chrono::milliseconds lock_timeout{2'000};
   int attempts = 5;
-  std::chrono::milliseconds pause{500};              // between attempts
-  std::int64_t validate_below_bytes = 32 << 20;      // smaller tables are validated at once
-  std::function<void(const std::string&)> progress;  // may be empty
+  std::chrono::milliseconds pause{500};                  // between attempts
+  std::int64_t validate_below_bytes = 32 << 20;          // smaller tables are validated at once
+  std::optional<std::set<catalog::QualifiedName>> only;  // other tables are left as they are
+  std::function<void(const std::string&)> progress;      // may be empty
 };
 
 struct TableOutcome {
@@ -55,7 +58,9 @@ struct ValidateOutcome {
 };
 // VALIDATE CONSTRAINT for every guard that is not yet. Reads each table once, blocks no reader or
 // writer.
+// `only`: these tables; empty: all of them.
 Result<std::vector<ValidateOutcome>> validate_guards(
-    pg::Connection& connection, const std::function<void(const std::string&)>& progress);
+    pg::Connection& connection, const std::function<void(const std::string&)>& progress,
+    const std::set<catalog::QualifiedName>& only = {});
 
 }  // namespace domicile::store

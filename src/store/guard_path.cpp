@@ -138,20 +138,21 @@ ALTER FUNCTION {0}({1}gone boolean) OWNER TO domicile_owner)",
 
 std::string seen_function(const ResolvedPath& path, domain::KeyType type) {
   return fmt::format(
-      R"(CREATE OR REPLACE FUNCTION {0}({1}table_name text) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+      R"(CREATE OR REPLACE FUNCTION {0}({1}spec text) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $home$
 DECLARE
   organization {2};
 BEGIN
+  IF current_setting('transaction_isolation') = 'serializable' THEN RETURN true; END IF;
   SELECT p{3}.{4} INTO organization FROM {5} WHERE {6};
-  RETURN domicile.observed(organization, table_name);
+  RETURN domicile.observed(organization, CASE WHEN FOUND THEN overlay(spec PLACING '{7}' FROM 1 FOR 1) ELSE spec END);
 EXCEPTION WHEN OTHERS THEN
   RETURN true;
 END
 $home$;
-ALTER FUNCTION {0}({1}table_name text) OWNER TO domicile_owner)",
+ALTER FUNCTION {0}({1}spec text) OWNER TO domicile_owner)",
       seen_function_name(path), arguments(path), domain::to_string(type), path.steps.size(),
-      q(path.key), joins(path), where_first(path));
+      q(path.key), joins(path), where_first(path), path.shared ? "m" : "k");
 }
 
 std::vector<std::string> path_grants(const ResolvedPath& path) {
@@ -170,6 +171,21 @@ std::vector<std::string> path_grants(const ResolvedPath& path) {
                               quoted(path.steps[i].table)));
   }
   return out;
+}
+
+std::string path_keys(const ResolvedPath& path, const std::string& table) {
+  std::string sql =
+      fmt::format("SELECT p{}.{} AS k FROM {} p0", path.steps.size(), q(path.key), table);
+  for (std::size_t i = 0; i < path.steps.size(); ++i) {
+    const auto& step = path.steps[i];
+    std::vector<std::string> on;
+    for (std::size_t c = 0; c < step.columns.size(); ++c)
+      on.push_back(
+          fmt::format("p{}.{} = p{}.{}", i + 1, q(step.referenced[c]), i, q(step.columns[c])));
+    sql +=
+        fmt::format(" LEFT JOIN {} p{} ON {}", quoted(step.table), i + 1, fmt::join(on, " AND "));
+  }
+  return sql;
 }
 
 std::string path_exists(const ResolvedPath& path, const std::string& table,

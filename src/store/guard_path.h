@@ -38,12 +38,15 @@ std::string home_function_name(const ResolvedPath& path);
 // key. With `gone` a missing parent is no error: it went first, in the same cascade, through its
 // own guard.
 std::string home_function(const ResolvedPath& path, domain::KeyType type);
-// The same that records and returns true, for mode observe: domicile.seen_...(columns...,
-// table_name text).
+// The same that records and returns true, for mode observe: domicile.seen_...(columns..., spec), see
+// domicile.observed() in sql/region/0003. Under SERIALIZABLE it does not read the
+// parent, because that read could make the caller's transaction fail.
 std::string seen_function_name(const ResolvedPath& path);
 std::string seen_function(const ResolvedPath& path, domain::KeyType type);
 // GRANT of just the columns that these functions read.
 std::vector<std::string> path_grants(const ResolvedPath& path);
+// SELECT of each row's organization as k; NULL where the path breaks off.
+std::string path_keys(const ResolvedPath& path, const std::string& table);
 // EXISTS (...) over the path from a row of `table` (quoted name) to `condition` on the last one,
 // aliased `last`.
 std::string path_exists(const ResolvedPath& path, const std::string& table,

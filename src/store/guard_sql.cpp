@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "pg/connection.h"
+#include "store/guard_observe.h"
 #include "store/guard_path.h"
 
 namespace domicile::store {
@@ -92,6 +93,7 @@ class Planner {
                      .key = table.key,
                      .planned = false,
                      .partitions = {},
+                     .inheriting = {},
                      .functions = {},
                      .guard = {},
                      .policy = {},
@@ -118,8 +120,11 @@ class Planner {
     if (table.open_question()) guard.mode = Mode::off;
     shape_ = shape;
     table_ = quoted(table.name);
-    for (const TableShape* part : parts_of(table.name))
+    for (const TableShape* part : parts_of(table.name)) {
       guard.partitions.push_back(quoted(part->name));
+      if (part->relation != catalog::Relation::partition)
+        guard.inheriting.push_back(guard.partitions.back());
+    }
     if (guard.mode != Mode::off) {
       switch (table.table_class) {
         case TableClass::organization:
@@ -152,8 +157,6 @@ class Planner {
   // row, `gone(row)` the same for a row that leaves; row is "", "OLD." or "NEW.".
   void plan_organization(const Table& table, TableGuard& guard) {
     const bool mixed = table.table_class == TableClass::mixed;
-    const bool observe = guard.mode == Mode::observe;
-    const std::string label = pg::quote_literal(to_string(table.name));
     std::vector<std::string> columns;
     std::function<std::string(const std::string&, bool)> homed;
     std::string own;  // row security's condition
@@ -162,14 +165,13 @@ class Planner {
       if (auto wrong = resolve_path(catalog_, schema_, table, path))
         return problem(table.name, wrong->reason, wrong->remedy);
       columns = path.steps[0].columns;
+      if (guard.mode == Mode::observe) return observe_path(guard, table_, path, catalog_.key_type);
       guard.functions = path_grants(path);
-      guard.functions.push_back(observe ? seen_function(path, catalog_.key_type)
-                                        : home_function(path, catalog_.key_type));
-      homed = [path, observe, label](const std::string& row, bool gone) {
-        std::string call = observe ? seen_function_name(path) : home_function_name(path);
-        call += "(";
+      guard.functions.push_back(home_function(path, catalog_.key_type));
+      homed = [path](const std::string& row, bool gone) {
+        std::string call = home_function_name(path) + "(";
         for (const auto& column : path.steps[0].columns) call += row + q(column) + ", ";
-        return call + (observe ? label : (gone ? "true" : "false")) + ")";
+        return call + (gone ? "true" : "false") + ")";
       };
       own = path_exists(path, table_, fmt::format("= {}", current_));
       propose_key(table, path, guard);
@@ -192,9 +194,9 @@ class Planner {
           fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_owner", q(table.name.schema)));
       guard.grants.push_back(
           fmt::format("GRANT SELECT ({}) ON {} TO domicile_owner", q(table.key), table_));
-      homed = [key = q(table.key), observe, label](const std::string& row, bool) {
-        return observe ? fmt::format("domicile.observed({}{}, {})", row, key, label)
-                       : fmt::format("domicile.homed({}{})", row, key);
+      if (guard.mode == Mode::observe) return observe_key(guard, table_, table.key, mixed);
+      homed = [key = q(table.key)](const std::string& row, bool) {
+        return fmt::format("domicile.homed({}{})", row, key);
       };
       own = fmt::format("{} = {}", q(table.key), current_);
       if (!mixed && !column->not_null) {
@@ -205,8 +207,7 @@ class Planner {
                         table.key, table_, q(table.key)));
       }
     }
-    write_guard(guard, columns, homed, mixed, observe);
-    if (observe) return;
+    write_guard(guard, columns, homed, mixed);
     guard.policy.push_back(
         fmt::format("CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_,
                     known_and(table, own), own));
@@ -228,8 +229,7 @@ class Planner {
   }
 
   void write_guard(TableGuard& guard, const std::vector<std::string>& columns,
-                   const std::function<std::string(const std::string&, bool)>& homed, bool mixed,
-                   bool observe) {
+                   const std::function<std::string(const std::string&, bool)>& homed, bool mixed) {
     const std::string first = q(columns[0]);
     std::vector<std::string> changed;
     for (const auto& column : columns)
@@ -241,7 +241,6 @@ class Planner {
             fmt::format("OLD.{} IS NOT NULL AND NOT {}", first, homed("OLD.", true)));
     trigger(guard, "domicile_leave", "AFTER UPDATE",
             fmt::format("OLD.{} IS NOT NULL AND {} AND NOT {}", first, moved, homed("OLD.", true)));
-    if (observe) return;
     if (mixed) {  // shared rows are reference data
       trigger(guard, "domicile_shared_insert", "AFTER INSERT",
               fmt::format("NEW.{} IS NULL AND NOT domicile.reference_writable()", first));
@@ -281,9 +280,7 @@ class Planner {
   // Visible through membership: an organization's row that names the person.
   void plan_person(const Table& table, TableGuard& guard) {
     if (guard.mode == Mode::observe) {
-      guard.notes.push_back(
-          "a person's table has nothing to observe: its rows belong to no organization");
-      return;
+      return observe_person(guard, table_);
     }
     trigger(guard, "domicile_write", "BEFORE INSERT OR UPDATE OR DELETE",
             "NOT domicile.person_writable()");
@@ -355,9 +352,7 @@ class Planner {
 
   void plan_reference(TableGuard& guard) {
     if (guard.mode == Mode::observe) {
-      guard.notes.push_back(
-          "a reference table has nothing to observe: its rows belong to no organization");
-      return;
+      return observe_reference(guard, table_);
     }
     trigger(guard, "domicile_write", "BEFORE INSERT OR UPDATE OR DELETE",
             "NOT domicile.reference_writable()");

@@ -31,6 +31,7 @@ struct TableGuard {
   bool key_required = false;            // it is NOT NULL now
   bool planned = false;                 // not in the database yet: only recorded
   std::vector<std::string> partitions;  // quoted names, of all levels
+  std::vector<std::string> inheriting;  // those of them that are no partitions but INHERIT
   std::vector<std::string> functions;   // home_<parent>(): idempotent
   std::vector<std::string> guard;       // CHECK and triggers; expects none of ours on the table
   std::vector<std::string> policy;      // row security; expects none of ours on the table

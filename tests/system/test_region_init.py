@@ -155,8 +155,9 @@ def test_observe_records_and_changes_no_result(region):
         c.execute("INSERT INTO app.enrolment (org_id, person) VALUES (98, 1)")
         c.execute("INSERT INTO app.answer (enrolment_id, words) VALUES (1, 'x')")
         c.execute("DELETE FROM app.answer")
+        c.execute("SELECT domicile.fold_observations()")
         seen = c.execute("SELECT DISTINCT table_name, organization FROM domicile.observation ORDER BY 1, 2").fetchall()
-    assert seen == [("app.answer", "98"), ("app.course", "99"), ("app.enrolment", "98")]
+    assert seen == [('"app"."answer"', "98"), ('"app"."course"', "99"), ('"app"."enrolment"', "98")]
     with region.connect() as c:
         assert not c.execute("SELECT relrowsecurity FROM pg_class WHERE oid = 'app.course'::regclass").fetchone()[0]
 

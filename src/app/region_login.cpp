@@ -1,0 +1,54 @@
+#include "app/region_login.h"
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "base/file.h"
+
+namespace domicile::app {
+
+void add_login(CLI::App& verb, RegionLogin& login) {
+  verb.add_option("--dsn", login.dsn,
+                  "The region's database (a password belongs in --dsn-file or the environment)");
+  verb.add_option("--dsn-file", login.dsn_file,
+                  "File with the connection string, readable by you alone");
+}
+
+Result<pg::Connection> open_region(const RegionLogin& login) {
+  if (!login.dsn.empty() && !login.dsn_file.empty())
+    return fail(Code::invalid, "--dsn and --dsn-file are both given; keep one");
+  if (!login.dsn.empty()) return pg::Connection::open(login.dsn);
+  if (!login.dsn_file.empty()) {
+    const Secret dsn = TRY(read_secret_file(login.dsn_file));
+    return pg::Connection::open(std::string(dsn.reveal()));
+  }
+  const char* set = std::getenv("DOMICILE_DSN");
+  if (set != nullptr && *set != '\0') return pg::Connection::open(set);
+  return fail(Code::invalid,
+              "no database is named; write --dsn postgresql://user@host/database, --dsn-file PATH, "
+              "or set DOMICILE_DSN");
+}
+
+Result<void> require_region(pg::Connection& connection) {
+  auto rows =
+      TRY(connection.query("SELECT pg_catalog.to_regclass('domicile.region') IS NOT NULL, "
+                           "pg_catalog.to_regclass('domicile.observing') IS NOT NULL"));
+  if (!rows.boolean(0, 0))
+    return fail(Code::invalid,
+                "this database is no region yet; run `domicile region init` first (with "
+                "default_mode = \"off\" in the catalog it touches no table)",
+                "no_region");
+  if (!rows.boolean(0, 1))
+    return fail(Code::invalid,
+                "this region was installed by an older Domicile; run `domicile region init` again",
+                "old_region");
+  return {};
+}
+
+std::function<void(const std::string&)> progress_of(const Cli& cli) {
+  if (cli.quiet) return {};
+  return [](const std::string& line) { fmt::print(stderr, "  {}\n", line); };
+}
+
+}  // namespace domicile::app
