@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/cmd_region_detach.h"
 #include "app/cmd_region_fence.h"
+#include "app/cmd_region_maintenance.h"
 #include "app/cmd_region_mode.h"
 #include "app/cmd_region_registry.h"
 #include "app/dsn_option.h"
@@ -210,6 +212,8 @@ void add_region(CLI::App& root, Cli& cli) {
   add_region_registry(*region, cli);
   add_region_fence(*region, cli);
   add_region_mode(*region, cli);
+  add_region_detach(*region, cli);
+  add_region_maintenance(*region, cli);
 }
 
 }  // namespace domicile::app

@@ -11,6 +11,7 @@
 #include "app/region_observation.h"
 #include "base/file.h"
 #include "catalog/edit_mode.h"
+#include "store/temporary_tables.h"
 
 namespace domicile::app {
 namespace {
@@ -18,23 +19,8 @@ namespace {
 using catalog::Mode;
 using catalog::QualifiedName;
 
-struct ModeVerb {
-  RegionLogin login;
-  std::string catalog = "domicile.catalog.toml";
-  std::vector<std::string> tables;
-  bool all = false;
-  bool dry_run = false;
-  bool no_edit = false;
-  bool report = false;
-  bool anew = false;
-  bool anyway = false;
-  bool no_validate = false;
-  int lock_timeout_ms = 2'000;
-  int attempts = 5;
-};
-
 // The tables that were named, or all that can be guarded.
-Result<std::set<QualifiedName>> chosen_tables(const ModeVerb& verb,
+Result<std::set<QualifiedName>> chosen_tables(const ModeRequest& verb,
                                               const catalog::Catalog& catalog) {
   std::set<QualifiedName> chosen;
   const auto guardable = [](const catalog::Table& table) {
@@ -67,7 +53,7 @@ Result<std::set<QualifiedName>> chosen_tables(const ModeVerb& verb,
   return chosen;
 }
 
-Result<void> look_at_file(const ModeVerb& verb, const std::string& before,
+Result<void> look_at_file(const ModeRequest& verb, const std::string& before,
                           const std::string& after) {
   if (!verb.no_edit || before == after) return {};
   std::size_t line = 1;
@@ -80,7 +66,9 @@ Result<void> look_at_file(const ModeVerb& verb, const std::string& before,
               "catalog_differs");
 }
 
-Result<int> change_mode(const Cli& cli, const ModeVerb& verb, Mode mode) {
+}  // namespace
+
+Result<int> change_mode(const Cli& cli, const ModeRequest& verb, Mode mode) {
   const std::string text = TRY(read_file(verb.catalog, 16u << 20));
   const auto catalog = TRY(catalog::parse_catalog(text, verb.catalog));
   const auto chosen = TRY(chosen_tables(verb, catalog));
@@ -97,6 +85,7 @@ Result<int> change_mode(const Cli& cli, const ModeVerb& verb, Mode mode) {
                       .file_edited = text != edited,
                       .file = verb.catalog,
                       .tables = {},
+                      .database = {},
                       .validated = {},
                       .change = TRY(store::prepare_mode(connection, wanted, chosen, mode))};
   bool in_the_way = !outcome.change.strangers.empty();
@@ -118,13 +107,19 @@ Result<int> change_mode(const Cli& cli, const ModeVerb& verb, Mode mode) {
   outcome.tables = TRY(store::apply_catalog(connection, outcome.change.plan, options));
   if (mode == Mode::observe && verb.anew && !verb.dry_run)
     TRY(store::observe_anew(connection, chosen));
+  if (!outcome.blocked() && !verb.keep_temporary) {
+    const bool enforced = mode == Mode::enforce || TRY(store::any_enforced(connection));
+    outcome.database = TRY(store::settle_temporary_tables(connection, enforced, verb.dry_run));
+  }
   if (mode == Mode::enforce && !verb.no_validate && !verb.dry_run && !outcome.blocked())
     outcome.validated = TRY(store::validate_guards(connection, progress_of(cli), chosen));
   print(cli.json ? mode_json(outcome) : mode_text(outcome));
   return outcome.blocked() ? 3 : 0;
 }
 
-Result<int> observe(const Cli& cli, const ModeVerb& verb) {
+namespace {
+
+Result<int> observe(const Cli& cli, const ModeRequest& verb) {
   if (!verb.report) return change_mode(cli, verb, Mode::observe);
   auto connection = TRY(open_region(verb.login));
   TRY(require_region(connection));
@@ -133,7 +128,7 @@ Result<int> observe(const Cli& cli, const ModeVerb& verb) {
   return 0;
 }
 
-CLI::App* mode_verb(CLI::App& region, const char* name, const char* what, ModeVerb& verb) {
+CLI::App* mode_verb(CLI::App& region, const char* name, const char* what, ModeRequest& verb) {
   CLI::App* app = region.add_subcommand(name, what);
   add_login(*app, verb.login);
   app->add_option("--catalog", verb.catalog, "The catalog file; its mode lines are edited")
@@ -143,6 +138,8 @@ CLI::App* mode_verb(CLI::App& region, const char* name, const char* what, ModeVe
   app->add_flag("--dry-run", verb.dry_run, "Print the SQL, change nothing");
   app->add_flag("--no-edit", verb.no_edit,
                 "Refuse where the catalog file says another mode, instead of editing it");
+  app->add_flag("--keep-temporary", verb.keep_temporary,
+                "Leave the right to make temporary tables as it is");
   app->add_option("--lock-timeout-ms", verb.lock_timeout_ms,
                   "How long one attempt may wait for a table's lock")
       ->check(CLI::Range(10, 600'000))
@@ -156,7 +153,7 @@ CLI::App* mode_verb(CLI::App& region, const char* name, const char* what, ModeVe
 }  // namespace
 
 void add_region_mode(CLI::App& region_noun, Cli& cli) {
-  auto verb = std::make_shared<ModeVerb>();
+  auto verb = std::make_shared<ModeRequest>();
   CLI::App* app = mode_verb(region_noun, "observe",
                             "Record what enforcement would refuse, change no result", *verb);
   app->add_flag("--report", verb->report, "What was recorded, table by table, and what is ready");

@@ -201,6 +201,7 @@ std::string mode_text(const ModeOutcome& outcome) {
       for (const auto& statement : table.sql) out += statement + ";\n";
       out += "COMMIT;\n";
     }
+    for (const auto& statement : outcome.database) out += statement + ";\n";
     if (!seen.empty()) out += "-- in the way:\n" + seen;
     if (outcome.file_edited)
       out += fmt::format("-- {} would be edited: mode = \"{}\"\n", outcome.file,
@@ -217,6 +218,7 @@ std::string mode_text(const ModeOutcome& outcome) {
   for (const auto& validated : outcome.validated)
     out += fmt::format("  {:9} {}{}\n", validated.valid ? "validated" : "not valid",
                        validated.table, validated.valid ? "" : ": " + validated.problem);
+  for (const auto& statement : outcome.database) out += fmt::format("  {}\n", statement);
   if (out.empty()) out = "nothing to do\n";
   if (outcome.file_edited)
     out += fmt::format("{}: mode = \"{}\"; commit it\n", outcome.file, to_string(outcome.mode));
@@ -239,6 +241,7 @@ std::string mode_json(const ModeOutcome& outcome) {
                {"file_edited", outcome.file_edited},
                {"blocked", outcome.blocked()},
                {"tables", Json::array()},
+               {"database", outcome.database},
                {"validated", Json::array()},
                {"strangers", Json::array()},
                {"refused_lately", Json::object()}};

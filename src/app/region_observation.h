@@ -21,6 +21,7 @@ struct ModeOutcome {
   bool file_edited = false;  // or would be
   std::string file;
   std::vector<store::TableOutcome> tables;
+  std::vector<std::string> database;  // statements on the database itself
   std::vector<store::ValidateOutcome> validated;
   store::ModeChange change;
   bool blocked() const;

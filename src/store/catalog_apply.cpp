@@ -189,6 +189,8 @@ Result<void> record(pg::Connection& connection, const TableGuard& guard) {
       {guard.name.schema, guard.name.name, std::string(to_string(guard.table_class)),
        std::string(to_string(guard.mode)), guard.key, guard.key_required ? "true" : "false",
        guard.planned ? "" : spec_of(guard)}));
+  TRY(connection.query("SELECT domicile_private.know_relation($1, $2)",
+                       {guard.name.schema, guard.name.name}));
   return {};
 }
 

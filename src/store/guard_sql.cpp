@@ -139,13 +139,18 @@ class Planner {
     guards_.push_back(std::move(guard));
   }
 
+  // Partitions get their root's row triggers from PostgreSQL, inheriting tables do not.
   void trigger(TableGuard& guard, const std::string& name, const std::string& when,
                const std::string& condition) {
-    guard.guard.push_back(
-        fmt::format("CREATE TRIGGER {} {} ON {} FOR EACH ROW WHEN ({}) EXECUTE FUNCTION "
-                    "domicile.refuse_change()",
-                    name, when, table_, condition));
-    guard.guard.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", table_, name));
+    std::vector<std::string> tables{table_};
+    tables.insert(tables.end(), guard.inheriting.begin(), guard.inheriting.end());
+    for (const auto& table : tables) {
+      guard.guard.push_back(
+          fmt::format("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH ROW WHEN ({}) EXECUTE "
+                      "FUNCTION domicile.refuse_change()",
+                      name, when, table, condition));
+      guard.guard.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", table, name));
+    }
   }
 
   void check(TableGuard& guard, const std::string& condition) {
@@ -379,6 +384,16 @@ class Planner {
                         "(current_user = 'domicile_owner')",
                         table_));
       }
+      // In a maintenance window, for those who were lent domicile_maintenance; others never meet
+      // them. Their names sort last for the same reason.
+      guard.policy.push_back(fmt::format(
+          "CREATE POLICY domicile_window_read ON {} FOR SELECT TO domicile_maintenance USING "
+          "((SELECT domicile.maintenance_allows('read')))",
+          table_));
+      guard.policy.push_back(
+          fmt::format("CREATE POLICY domicile_window_write ON {} TO domicile_maintenance USING "
+                      "((SELECT domicile.maintenance_allows('write')))",
+                      table_));
       guard.policy.push_back(fmt::format(fmt::runtime(enable), table_));
     }
     for (const std::string& part : guard.partitions) {

@@ -6,6 +6,7 @@
 
 #include "store/embedded_sql.h"
 #include "store/server_version.h"
+#include "store/temporary_tables.h"
 
 namespace domicile::store {
 namespace {
@@ -136,36 +137,6 @@ Result<void> grant_memberships(pg::Connection& connection, const InstallOptions&
   return grant("domicile_node", options.node_roles);
 }
 
-// A temporary table outlives its transaction on a pooled connection and has no row security: what one tenant puts
-// there, another's statement would find. PUBLIC loses the right; organizations' own roles, which share no connection, keep it.
-Result<void> temporary_tables(pg::Connection& connection, const InstallOptions& options,
-                              InstallReport& report) {
-  if (options.keep_temporary) return {};
-  auto rows =
-      TRY(connection.query("SELECT d.datname, pg_catalog.pg_has_role(current_user, d.datdba, "
-                           "'usage') FROM pg_catalog.pg_database d "
-                           "WHERE d.datname = pg_catalog.current_database() AND EXISTS (SELECT "
-                           "FROM pg_catalog.aclexplode(coalesce(d.datacl, "
-                           "pg_catalog.acldefault('d', d.datdba))) a WHERE a.grantee = 0 AND "
-                           "a.privilege_type = 'TEMPORARY')"));
-  if (rows.size() == 0 || !rows.boolean(0, 1)) return {};
-  const std::string database = pg::quote_identifier(rows.text(0, 0));
-  report.granted.push_back(fmt::format("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", database));
-  std::string keepers = "domicile_tenant";
-  if (!options.apply.dry_run) {  // the tables' owners run migrations, which may need them
-    const auto owners = TRY(connection.query(
-        "SELECT DISTINCT pg_catalog.quote_ident(k.owner) FROM domicile.catalog_table k WHERE "
-        "k.owner IS NOT NULL AND k.mode <> 'off'"));
-    for (int i = 0; i < owners.size(); ++i) keepers += fmt::format(", {}", owners.text(i, 0));
-  }
-  report.granted.push_back(fmt::format("GRANT TEMPORARY ON DATABASE {} TO {}", database, keepers));
-  if (options.apply.dry_run) return {};
-  return connection.transaction([&]() -> Result<void> {
-    TRY(connection.script(report.granted[report.granted.size() - 2]));
-    return connection.script(report.granted.back());
-  });
-}
-
 constexpr const char* kEventTriggersThere =
     "SELECT count(*) = 2 FROM pg_catalog.pg_event_trigger e WHERE e.evtenabled = 'A' AND "
     "((e.evtname = 'domicile_ddl' AND e.evtfoid = to_regprocedure('domicile.on_ddl()')) OR "
@@ -221,7 +192,13 @@ Result<InstallReport> install_region(pg::Connection& connection, const catalog::
   }
   report.tables = TRY(apply_catalog(connection, plan, options.apply));
   TRY(grant_memberships(connection, options, report));
-  TRY(temporary_tables(connection, options, report));
+  const bool enforced = std::any_of(
+      plan.guards.begin(), plan.guards.end(),
+      [](const TableGuard& g) { return g.mode == catalog::Mode::enforce && !g.planned; });
+  if (!options.keep_temporary) {
+    for (auto& line : TRY(settle_temporary_tables(connection, enforced, options.apply.dry_run)))
+      report.granted.push_back(std::move(line));
+  }
   if (options.apply.dry_run) {
     if (installed) report.event_triggers = TRY(yes(connection, kEventTriggersThere));
     return report;
