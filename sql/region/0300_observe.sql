@@ -14,7 +14,7 @@ SET LOCAL ROLE domicile_owner;
 -- PL/pgSQL, because it keeps the plan.
 -- PL/pgSQL, because it keeps the plan.
 CREATE FUNCTION domicile_private.fingerprint(query text) RETURNS text LANGUAGE plpgsql IMMUTABLE
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   words text[] := ARRAY(SELECT m[1] FROM regexp_matches(left(query, 6000),
     '[ \t\n\r\f\v]+|--[^\n\r]*|/\*(?:[^*]|\*+[^*/])*\*+/|[eE]''(?:[^''\\]|\\.|'''')*''|''(?:[^''\\]|'''')*''|"(?:[^"]|"")*"'
@@ -62,7 +62,7 @@ $$;
 CREATE FUNCTION domicile_private.copies(spec text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
   RETURN pg_catalog.substr(spec, 2, 1) OPERATOR(pg_catalog.=) 'I'
-     AND pg_catalog.left(pg_catalog.current_query(), 1000) OPERATOR(pg_catalog.~*) '^(\s|--[^\n]*\n|/[*]([^*]|[*]+[^*/])*[*]+/)*copy\s';
+     AND pg_catalog.left(pg_catalog.current_query(), 1000) OPERATOR(pg_catalog.~*) E'^(\\s|--[^\\n]*\\n|/[*]([^*]|[*]+[^*/])*[*]+/)*copy\\s';
 END
 $$;
 
@@ -121,7 +121,7 @@ $$;
 -- for `step` of them: 1 up to the 31st, then 16 of each doubling are drawn with the weight 2, 4, 8 ..., at a place
 -- within that step that differs from one to the next, because applications repeat themselves.
 CREATE FUNCTION domicile_private.append_observation(why text, spec text, organization text, bound boolean, slot text, state text)
-RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   mark text := to_hex(hashtext(slot || current_query()));
   seen text := coalesce(current_setting('domicile.o_seen', true), '');
