@@ -1,10 +1,8 @@
 #include "app/region_login.h"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
 
-#include "base/file.h"
+#include "app/dsn_option.h"
 
 namespace domicile::app {
 
@@ -16,18 +14,7 @@ void add_login(CLI::App& verb, RegionLogin& login) {
 }
 
 Result<pg::Connection> open_region(const RegionLogin& login) {
-  if (!login.dsn.empty() && !login.dsn_file.empty())
-    return fail(Code::invalid, "--dsn and --dsn-file are both given; keep one");
-  if (!login.dsn.empty()) return pg::Connection::open(login.dsn);
-  if (!login.dsn_file.empty()) {
-    const Secret dsn = TRY(read_secret_file(login.dsn_file));
-    return pg::Connection::open(std::string(dsn.reveal()));
-  }
-  const char* set = std::getenv("DOMICILE_DSN");
-  if (set != nullptr && *set != '\0') return pg::Connection::open(set);
-  return fail(Code::invalid,
-              "no database is named; write --dsn postgresql://user@host/database, --dsn-file PATH, "
-              "or set DOMICILE_DSN");
+  return pg::Connection::open(TRY(database_dsn(login.dsn, login.dsn_file)));
 }
 
 Result<void> require_region(pg::Connection& connection) {
