@@ -73,24 +73,27 @@ $$;
 CREATE FUNCTION domicile_private.observe(why text, spec text, organization text, bound boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  slot pg_catalog.text := pg_catalog.concat('domicile.', why, pg_catalog.left(spec, 10));
-  state pg_catalog.text := pg_catalog.current_setting(slot, true);
-  n pg_catalog.int8;
+  state pg_catalog.text := pg_catalog.current_setting(pg_catalog.concat('domicile.', why, spec), true);
 BEGIN
   IF pg_catalog.starts_with(state, pg_catalog.concat(pg_catalog.statement_timestamp())) THEN RETURN true; END IF;
-  BEGIN
-    n := coalesce(nullif(pg_catalog.split_part(state, '|', 2), '')::pg_catalog.int8, 0) OPERATOR(pg_catalog.+) 1;
-    state := pg_catalog.set_config(slot, pg_catalog.concat(pg_catalog.statement_timestamp(), '|', n, '|',
-                                                           coalesce(nullif(pg_catalog.split_part(state, '|', 3), ''), '1')), false);
-    IF pg_catalog.split_part(state, '|', 3) OPERATOR(pg_catalog.=) n::pg_catalog.text
-       OR (pg_catalog.strpos(pg_catalog.current_setting('domicile.o_seen', true),
-                             pg_catalog.to_hex(pg_catalog.hashtext(pg_catalog.concat(slot, pg_catalog.current_query())))) OPERATOR(pg_catalog.=) 0
-           AND pg_catalog.length(pg_catalog.current_setting('domicile.o_seen', true)) OPERATOR(pg_catalog.<) 2000) THEN
-      PERFORM domicile_private.append_observation(why, spec, organization, bound, slot, state);
-    END IF;
-  EXCEPTION WHEN OTHERS THEN
-    RETURN true;
-  END;
+  RETURN domicile_private.observe_next(why, spec, organization, bound, state);
+END
+$$;
+
+-- A statement that this session has not counted yet.
+CREATE FUNCTION domicile_private.observe_next(why text, spec text, organization text, bound boolean, state text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  state := pg_catalog.set_config(pg_catalog.concat('domicile.', why, spec), pg_catalog.concat(pg_catalog.statement_timestamp(), '|',
+             coalesce(nullif(pg_catalog.split_part(state, '|', 2), '')::pg_catalog.int8, 0) OPERATOR(pg_catalog.+) 1, '|',
+             coalesce(nullif(pg_catalog.split_part(state, '|', 3), ''), '1')), false);
+  IF pg_catalog.split_part(state, '|', 2) OPERATOR(pg_catalog.=) pg_catalog.split_part(state, '|', 3)
+     OR pg_catalog.strpos(pg_catalog.current_setting('domicile.o_seen', true),
+                          pg_catalog.to_hex(pg_catalog.hashtext(pg_catalog.concat(why, spec, pg_catalog.current_query())))) OPERATOR(pg_catalog.=) 0 THEN
+    state := domicile_private.append_observation(why, spec, organization, bound, state);
+  END IF;
+  RETURN true;
+EXCEPTION WHEN OTHERS THEN
   RETURN true;
 END
 $$;
@@ -120,17 +123,23 @@ $$;
 -- Only for tables that are observed: the functions that lead here are open to everybody. The state's n-th statement stands
 -- for `step` of them: 1 up to the 31st, then 16 of each doubling are drawn with the weight 2, 4, 8 ..., at a place
 -- within that step that differs from one to the next, because applications repeat themselves.
-CREATE FUNCTION domicile_private.append_observation(why text, spec text, organization text, bound boolean, slot text, state text)
-RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+CREATE FUNCTION domicile_private.append_observation(why text, spec text, organization text, bound boolean, state text)
+RETURNS text LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  mark text := to_hex(hashtext(slot || current_query()));
+  slot text := concat('domicile.', why, spec);
+  mark text := to_hex(hashtext(concat(why, spec, current_query())));
   seen text := coalesce(current_setting('domicile.o_seen', true), '');
   n bigint := split_part(state, '|', 2)::bigint;
   drawn boolean := split_part(state, '|', 2) = split_part(state, '|', 3);
   step bigint := 1;
   following bigint;
 BEGIN
-  IF strpos(seen, mark) = 0 AND length(seen) < 2000 THEN PERFORM set_config('domicile.o_seen', seen || ' ' || mark, false); END IF;
+  IF strpos(seen, mark) = 0 THEN
+    -- Past 200 statements of a kind it begins anew, and each costs a look here: a client that writes its values into
+    -- its statements is told by what is drawn.
+    IF length(seen) >= 2000 AND NOT drawn THEN RETURN NULL; END IF;
+    PERFORM set_config('domicile.o_seen', left(concat(seen, ' ', mark), 2000), false);
+  END IF;
   WHILE n >= 32 * step LOOP step := step * 2; END LOOP;
   IF drawn THEN
     following := (n / step + 1) * step;
@@ -139,18 +148,20 @@ BEGIN
   END IF;
   IF pg_relation_size('domicile_private.observed') > 67108864
      OR (bound AND domicile_private.past_policies(coalesce(nullif(current_setting('role'), 'none')::name, session_user))) THEN
-    RETURN;
+    RETURN NULL;
   END IF;
   INSERT INTO domicile_private.observed
-  SELECT clock_timestamp(), substr(spec, 11), CASE WHEN why = 'no_context' AND domicile_private.copies(spec) THEN 'copy' ELSE why END,
-         CASE substr(spec, 2, 1) WHEN 'I' THEN 'INSERT' WHEN 'U' THEN 'UPDATE' WHEN 'D' THEN 'DELETE' ELSE 'TRUNCATE' END
+  SELECT clock_timestamp(), k.label, CASE WHEN why = 'no_context' AND domicile_private.copies(append_observation.spec) THEN 'copy' ELSE why END,
+         CASE substr(append_observation.spec, 2, 1) WHEN 'I' THEN 'INSERT' WHEN 'U' THEN 'UPDATE' WHEN 'D' THEN 'DELETE' ELSE 'TRUNCATE' END
            || CASE WHEN pg_trigger_depth() > 0 AND why <> 'truncate' THEN ' by a trigger' ELSE '' END,
          left(organization, 255),
          CASE WHEN session_user::text ~ '{{role_pattern}}' THEN 'an organization''s role' ELSE session_user::text END,
          regexp_replace(left(current_setting('application_name'), 64), '[0-9]+|\S*@\S*', '#', 'g'),
          domicile_private.fingerprint(current_query()), CASE WHEN drawn THEN step ELSE 1 END
-  WHERE EXISTS (SELECT FROM domicile.catalog_table k WHERE k.mode = 'observe'
-                AND substr(append_observation.spec, 11) = '"' || replace(k.schema_name, '"', '""') || '"."' || replace(k.table_name, '"', '""') || '"');
+  FROM (SELECT '"' || replace(c.schema_name, '"', '""') || '"."' || replace(c.table_name, '"', '""') || '"' AS label
+        FROM domicile.observing o JOIN domicile.catalog_table c ON (c.schema_name, c.table_name) = (o.schema_name, o.table_name)
+        WHERE c.mode = 'observe' AND o.digits = substr(append_observation.spec, 3)) k;
+  RETURN NULL;
 END
 $$;
 
@@ -158,6 +169,7 @@ $$;
 CREATE TABLE domicile.observing (
   schema_name text NOT NULL,
   table_name  text NOT NULL,
+  digits      text NOT NULL,       -- stand for it in the specs of its triggers, also after a rename
   since       timestamptz NOT NULL,
   writes      bigint NOT NULL,
   scans       bigint NOT NULL,
@@ -173,16 +185,23 @@ SET search_path = pg_catalog, pg_temp AS $$
   FROM (SELECT rel AS relid UNION SELECT p.relid FROM pg_partition_tree(rel) p) t
 $$;
 
-CREATE FUNCTION domicile_private.start_observing(schema_name text, table_name text) RETURNS void LANGUAGE plpgsql VOLATILE
+-- `anew`: what was recorded is forgotten.
+CREATE FUNCTION domicile_private.start_observing(schema_name text, table_name text, anew boolean) RETURNS void LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-  label text := format('"%s"."%s"', replace(schema_name, '"', '""'), replace(table_name, '"', '""'));
+  label text := '"' || replace(start_observing.schema_name, '"', '""') || '"."' || replace(start_observing.table_name, '"', '""') || '"';
 BEGIN
-  DELETE FROM domicile_private.observed o WHERE o.table_name = label;
-  DELETE FROM domicile.observation o WHERE o.table_name = label;
-  DELETE FROM domicile.observing o WHERE (o.schema_name, o.table_name) = (start_observing.schema_name, start_observing.table_name);
-  INSERT INTO domicile.observing SELECT start_observing.schema_name, start_observing.table_name, clock_timestamp(), t.writes, t.scans
-  FROM domicile_private.traffic(to_regclass(label)) t;
+  IF anew THEN
+    DELETE FROM domicile_private.observed o WHERE o.table_name = label;
+    DELETE FROM domicile.observation o WHERE o.table_name = label;
+    DELETE FROM domicile.observing o WHERE (o.schema_name, o.table_name) = (start_observing.schema_name, start_observing.table_name);
+  END IF;
+  INSERT INTO domicile.observing (schema_name, table_name, digits, since, writes, scans)
+  SELECT start_observing.schema_name, start_observing.table_name, left(encode(sha256(convert_to(label, 'UTF8')), 'hex'), 8),
+         clock_timestamp(), t.writes, t.scans
+  FROM domicile_private.traffic(to_regclass(label)) t
+  ON CONFLICT (schema_name, table_name) DO UPDATE SET digits = excluded.digits;
 END
 $$;
 

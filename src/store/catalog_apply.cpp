@@ -215,9 +215,9 @@ Result<void> run_once(pg::Connection& connection, const TableGuard& guard, bool 
         return std::unexpected(std::move(done).error().within(statement));
     }
     TRY(record(connection, guard));
-    if (fresh && guard.mode == Mode::observe) {
-      TRY(connection.query("SELECT domicile_private.start_observing($1, $2)",
-                           {guard.name.schema, guard.name.name}));
+    if (guard.mode == Mode::observe && !guard.planned) {
+      TRY(connection.query("SELECT domicile_private.start_observing($1, $2, $3::bool)",
+                           {guard.name.schema, guard.name.name, fresh ? "true" : "false"}));
     }
     // Grants that roles had before are kept; without this the DDL assertion would refuse the next
     // migration for them.

@@ -22,9 +22,8 @@ void trigger(TableGuard& guard, const std::string& table, const std::string& nam
 
 // What domicile.observed() takes, see sql/region/0003.
 std::string spec(const TableGuard& guard, char kind, char operation) {
-  const std::string table = quoted(guard.name);
   return pg::quote_literal(
-      fmt::format("{}{}{}{}", kind, operation, crypto::sha256_hex(table).substr(0, 8), table));
+      fmt::format("{}{}{}", kind, operation, crypto::sha256_hex(quoted(guard.name)).substr(0, 8)));
 }
 
 void observe_truncate(TableGuard& guard, const std::string& table) {

@@ -130,7 +130,7 @@ Result<ModeChange> prepare_mode(pg::Connection& connection, const catalog::Catal
 Result<void> observe_anew(pg::Connection& connection, const std::set<QualifiedName>& tables) {
   return connection.transaction([&]() -> Result<void> {
     for (const QualifiedName& name : tables) {
-      TRY(connection.query("SELECT domicile_private.start_observing($1, $2)",
+      TRY(connection.query("SELECT domicile_private.start_observing($1, $2, true)",
                            {name.schema, name.name}));
     }
     return {};
