@@ -1,6 +1,7 @@
 #include "app/doctor_report.h"
 
 #include <algorithm>
+#include <tuple>
 #include <array>
 
 #include <fmt/format.h>
@@ -71,8 +72,9 @@ void DoctorReport::fail(Check check, std::string seen, std::string remedy) {
 
 std::vector<DoctorFinding> DoctorReport::findings() const {
   auto sorted = findings_;
-  std::ranges::stable_sort(sorted, [](const DoctorFinding& a, const DoctorFinding& b) {
-    return a.health != b.health ? a.health > b.health : a.check < b.check;
+  std::ranges::sort(sorted, [](const DoctorFinding& a, const DoctorFinding& b) {
+    return a.health != b.health ? a.health > b.health
+                                : std::tie(a.check, a.seen) < std::tie(b.check, b.seen);
   });
   return sorted;
 }
