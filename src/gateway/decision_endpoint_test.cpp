@@ -188,6 +188,25 @@ TEST_F(DecisionEndpointTest, AYesThatWaitsForItsEventMustStillHoldThen) {
   EXPECT_EQ(sink_.wait_for(2)[1].outcome, domain::Outcome::denied);
 }
 
+TEST_F(DecisionEndpointTest, SurvivesClientsThatLeaveAndEventsThatComeLate) {
+  options_.record_ms = std::chrono::milliseconds(50);
+  start();
+  sink_.mode(TestSink::Mode::hold);
+  const std::string asking = fmt::format(
+      "POST /v1/context HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n"
+      "Domicile-Organization: 7\r\nDomicile-Epoch: 3\r\n\r\n",
+      service());
+  auto gone = connect();
+  gone.send(asking);
+  sink_.wait_for(1);
+  gone.reset();
+  auto patient = connect();
+  EXPECT_THAT(patient.send(asking).answer(), HasSubstr("audit_unavailable"));
+  sink_.release_held();  // of both: nobody is there to hear it
+  EXPECT_EQ(status_of(patient.send(asking).answer()), 200);
+  EXPECT_EQ(status_of(job(service(), "7", "3")), 200);
+}
+
 TEST_F(DecisionEndpointTest, GivesAServiceOfTheOrganizationAContext) {
   start();
   const std::string yes = job(service(), "7", "3");
