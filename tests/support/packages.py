@@ -32,8 +32,9 @@ def _installed(kind: str, wanted: list[str], install) -> pathlib.Path:
             done = subprocess.CompletedProcess([], 1, "", str(error))
         if done.returncode != 0:
             shutil.rmtree(work, ignore_errors=True)
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            pytest.skip(f"{' '.join(wanted)} cannot be installed: {last[:160]}")
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            cause = next((line for line in lines if " code E" in line or line.startswith("ERROR")), lines[-1])
+            pytest.skip(f"{' '.join(wanted)} cannot be installed: {cause[:160]}")
         work.rename(ready)
     return ready
 
