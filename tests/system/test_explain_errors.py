@@ -19,9 +19,9 @@ def explained(text: str):
 
 
 def raised() -> list[tuple[str, str]]:
-    """SQLSTATE and message of everything that sql/region and the generated guard raise to a writer or reader."""
+    """SQLSTATE and message of everything that sql/region and the generated guard raise."""
     found = []
-    for path in [*sorted((ROOT / "sql/region").glob("000[3-8]*.sql")), ROOT / "src/store/guard_path.cpp"]:
+    for path in [*sorted((ROOT / "sql/region").glob("*.sql")), ROOT / "src/store/guard_path.cpp"]:
         for message, rest in re.findall(r"RAISE EXCEPTION '((?:[^']|'')+)'((?:(?!RAISE|END IF|;\n).|\n(?!END))*)", path.read_text()):
             state = re.search(r"ERRCODE = '(\w{5})'", rest)
             found.append((state.group(1) if state else "P0001", message.replace("''", "'")))
