@@ -12,6 +12,7 @@
 #include "app/catalog_source.h"
 #include "app/cli.h"
 #include "app/cmd_catalog_analyse.h"
+#include "app/cmd_catalog_migrations.h"
 #include "app/dsn_option.h"
 #include "base/file.h"
 #include "catalog/compare.h"
@@ -40,6 +41,7 @@ struct CatalogOptions {
   bool questions = false;
   std::vector<std::string> accepted;
   std::string confidence;
+  MigrationOptions migrations;
 };
 
 CatalogSource source_of(const CatalogOptions& options) {
@@ -94,6 +96,8 @@ Result<int> scan(const CatalogOptions& options, const Cli& cli) {
 
 Result<int> check(const CatalogOptions& options, const Cli& cli) {
   const CatalogFile file = TRY(load_catalog(options.file));
+  if (!options.migrations.paths.empty())
+    return check_migrations(file.catalog, options.migrations, options.strict, cli);
   auto connection = TRY(store::open_for_reading(TRY(database_dsn(options.dsn, options.dsn_file))));
   // All schemas that the role may use, so that a table in a schema which nobody named is found too.
   store::SchemaReaderOptions reading{.schemas = options.schemas};
@@ -249,6 +253,7 @@ void add_catalog(CLI::App& root, Cli& cli) {
   database(checking);
   file(checking);
   checking->add_flag("--strict", options->strict, "Fail on warnings too");
+  add_migration_options(*checking, options->migrations);
   checking->callback(cli.run([options, &cli] { return check(*options, cli); }));
 
   add_catalog_analyse(*noun, cli);
