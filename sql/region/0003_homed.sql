@@ -16,10 +16,12 @@ SET LOCAL ROLE domicile_owner;
 CREATE FUNCTION domicile.role_of(o {{key_type}}) RETURNS name LANGUAGE sql STABLE PARALLEL SAFE AS
 $$ SELECT {{role_of}} $$;
 
-CREATE FUNCTION domicile.on_timeline(wanted text) RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+-- The system identifier tells a dump restored into another cluster, or a cluster after pg_upgrade: those begin
+-- on timeline 1 again.
+CREATE FUNCTION domicile.on_timeline(wanted text, server text) RETURNS boolean LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
-  RETURN pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8)
-         OPERATOR(pg_catalog.=) wanted;
+  RETURN pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) OPERATOR(pg_catalog.=) wanted
+         AND (SELECT c.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() c) OPERATOR(pg_catalog.=) server;
 END
 $$;
 
@@ -51,8 +53,9 @@ BEGIN
     is_open := 'true';
   ELSE
     is_open := format('(pg_catalog.pg_postmaster_start_time() OPERATOR(pg_catalog.=) %L::pg_catalog.timestamptz'
-                      ' OR domicile.on_timeline(%L))',
-                      to_char(here.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00', here.timeline);
+                      ' OR domicile.on_timeline(%L, %L))',
+                      to_char(here.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00', here.timeline,
+                      here.system_identifier);
   END IF;
   EXECUTE format($sql$
     CREATE OR REPLACE FUNCTION domicile.homed(o {{key_type}}) RETURNS boolean LANGUAGE plpgsql STABLE AS $$

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -60,15 +59,7 @@ class Planner {
         schema_(schema),
         who_(current_organization(catalog.key_type)),
         current_("(SELECT " + who_ + ")"),
-        known_(current_ + " IS NOT NULL") {
-    for (const Table& table : catalog.tables) {
-      if (table.path.empty() || table.mode == Mode::off) continue;
-      ResolvedPath path;
-      if (!resolve_path(catalog, schema, table, path)) {
-        for (const auto& step : path.steps) read_by_paths_.insert(step.table);
-      }
-    }
-  }
+        known_(current_ + " IS NOT NULL") {}
 
   Result<std::vector<TableGuard>> plan() {
     for (const Table& table : catalog_.tables) plan_table(table);
@@ -377,15 +368,15 @@ class Planner {
     const bool secured = guard.table_class != TableClass::reference;
     const std::string enable = "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
     if (secured) {
-      if (read_by_paths_.contains(guard.name) || !guard.key.empty()) {
-        // For the definer functions only, not for whoever inherits from domicile_owner.
-        guard.policy.push_back(
-            fmt::format("CREATE POLICY domicile_trusted ON {} FOR SELECT TO domicile_owner USING "
-                        "(current_user = 'domicile_owner')",
-                        table_));
-      }
-      // In a maintenance window, for those who were lent domicile_maintenance; others never meet
-      // them. Their names sort last for the same reason.
+      // For the definer functions and for a dump (store/dump.h) only, not for whoever inherits from
+      // domicile_owner.
+      guard.policy.push_back(
+          fmt::format("CREATE POLICY domicile_trusted ON {} FOR SELECT TO domicile_owner USING "
+                      "(current_user = 'domicile_owner')",
+                      table_));
+      // In a maintenance window, for those who were lent domicile_maintenance; others never meet them.
+      // Their names sort last because PostgreSQL tries policies from the last name to the first, and
+      // domicile_org raises.
       guard.policy.push_back(fmt::format(
           "CREATE POLICY domicile_window_read ON {} FOR SELECT TO domicile_maintenance USING "
           "((SELECT domicile.maintenance_allows('read')))",
@@ -432,7 +423,6 @@ class Planner {
   // First among the filters, because a NULL test costs nothing in the planner's eyes: a statement
   // without a context raises before any condition of its own has looked at a row.
   const std::string known_;
-  std::set<QualifiedName> read_by_paths_;
   std::vector<TableGuard> guards_;
   std::vector<std::string> problems_;
   const TableShape* shape_ = nullptr;

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from support.domicile import domicile
-from support.postgres import Cluster
+from support.postgres import BIN, Cluster
 from support.wire import Session
 
 VICTIM = pathlib.Path(__file__).resolve().parents[1] / "attacks" / "victim"
@@ -48,10 +48,10 @@ def literal(text: str) -> str:
 
 
 class Arena:
-    def __init__(self, key_type: str = "bigint", settings: dict | None = None):
+    def __init__(self, key_type: str = "bigint", settings: dict | None = None, bin: pathlib.Path = BIN):
         self.key_type = key_type
         self.own, self.other, self.absent = KEYS[key_type]
-        self.cluster = Cluster({"statement_timeout": "20s", "wal_level": "logical", **(settings or {})})
+        self.cluster = Cluster({"statement_timeout": "20s", "wal_level": "logical", **(settings or {})}, bin=bin)
         self.database = "arena"
         try:
             self._build()

@@ -16,7 +16,7 @@ import tempfile
 
 import psycopg
 
-BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+BIN = pathlib.Path(os.environ.get("DOMICILE_TEST_PG_BIN", "/usr/lib/postgresql/15/bin"))  # another server for a whole run
 
 
 def free_port() -> int:
@@ -47,7 +47,8 @@ class Cluster:
     superuser = "postgres"
     password = "bootstrap"
 
-    def __init__(self, settings: dict[str, str] | None = None, fsync: bool = False):
+    def __init__(self, settings: dict[str, str] | None = None, fsync: bool = False, bin: pathlib.Path = BIN):
+        self.bin = bin
         self.folder = scratch_folder()
         self.data = self.folder / "data"
         self.port = free_port()
@@ -65,7 +66,7 @@ class Cluster:
         password_file = self.folder / "pw"
         password_file.write_text(self.password)
         password_file.chmod(0o644)
-        self._run([BIN / "initdb", "-D", self.data, "-U", self.superuser, "-A", "scram-sha-256",
+        self._run([self.bin / "initdb", "-D", self.data, "-U", self.superuser, "-A", "scram-sha-256",
                    "--pwfile", password_file, "-E", "UTF8", "--locale=C.UTF-8", "-N"])
         self.start()
 
@@ -75,13 +76,13 @@ class Cluster:
 
     def start(self):
         options = " ".join(f"-c {k}='{v}'" for k, v in self.settings.items())
-        done = self._run([BIN / "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-o", options, "start"],
+        done = self._run([self.bin / "pg_ctl", "-D", self.data, "-l", self.log, "-w", "-o", options, "start"],
                          check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stdout + (self.log.read_text() if self.log.exists() else ""))
 
     def stop(self, mode: str = "fast"):
-        self._run([BIN / "pg_ctl", "-D", self.data, "-w", "-m", mode, "stop"], check=False)
+        self._run([self.bin / "pg_ctl", "-D", self.data, "-w", "-m", mode, "stop"], check=False)
 
     def kill(self):
         pid = int((self.data / "postmaster.pid").read_text().split()[0])

@@ -1,0 +1,173 @@
+#include "store/dump_read.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "store/guard_sql.h"
+
+namespace domicile::store {
+namespace {
+
+// Domicile's own tables that hold what no catalog and no registry can give back.
+constexpr const char* kGuardTables = R"(
+  (n.nspname = 'domicile' AND c.relname IN ('organization', 'known_violation', 'observation'))
+  OR n.nspname = 'domicile_directory')";
+constexpr const char* kSecretTables =
+    "('domicile_directory.signing_key', 'domicile_directory.refresh_token', "
+    "'domicile_directory.refresh_family', 'domicile_private.context_key')";
+
+Result<void> closed_tables(pg::Connection& connection) {
+  auto rows = TRY(connection.query(R"(
+    SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
+      AND c.relrowsecurity AND c.relforcerowsecurity AND n.nspname !~ '^(pg_|domicile(_|$))'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'domicile_trusted')
+      AND NOT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
+    ORDER BY 1)"));
+  if (rows.size() == 0) return {};
+  std::vector<std::string> names;
+  for (int i = 0; i < rows.size(); ++i) names.emplace_back(rows.text(i, 0));
+  return fail(Code::denied,
+              fmt::format("row security hides the rows of {}, also from their owner; classify them "
+                          "and run `domicile region init`, leave them out by --table or --schema, "
+                          "or dump as a superuser",
+                          fmt::join(names, ", ")),
+              "closed_tables");
+}
+
+std::string list_of(const std::vector<std::string>& texts) {
+  std::string out = "{";
+  for (const auto& text : texts) {
+    out += out.size() > 1 ? ",\"" : "\"";
+    for (const char c : text)
+      out += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
+    out += '"';
+  }
+  return out + "}";
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    out.emplace_back(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::string>& schemas,
+                           const std::vector<std::string>& tables, bool secrets) {
+  DumpPlan plan;
+  if (schemas.empty() && tables.empty()) TRY(closed_tables(connection));
+  const bool part = !schemas.empty() || !tables.empty();
+  auto rows = TRY(connection.query(
+      fmt::format(R"(
+    SELECT n.nspname, c.relname, n.nspname ~ '^domicile(_|$)',
+           (SELECT pg_catalog.string_agg(a.attname, E'\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+           CASE WHEN n.nspname = 'domicile_directory' AND EXISTS (SELECT FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attname = 'organization' AND NOT a.attisdropped) THEN 'organization'
+             ELSE k.key_column END, c.relkind = 'p'
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN domicile.catalog_table k ON k.schema_name = n.nspname AND k.table_name = c.relname
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+      AND ((n.nspname !~ '^(pg_|domicile(_|$))' AND n.nspname <> 'information_schema'
+            AND (($1::text[] = '{{}}' AND $2::text[] = '{{}}') OR n.nspname = ANY ($1::text[])
+                 OR n.nspname || '.' || c.relname = ANY ($2::text[])))
+           OR (NOT $3::bool AND ({0}) AND ($4::bool OR n.nspname || '.' || c.relname NOT IN {1}))
+           OR (NOT $3::bool AND $4::bool AND n.nspname || '.' || c.relname IN {1}))
+    ORDER BY n.nspname ~ '^domicile(_|$)', n.nspname,
+             pg_catalog.array_position(ARRAY['user_account', 'client', 'refresh_family']::text[], c.relname::text) NULLS LAST, c.relname)",
+                  kGuardTables, kSecretTables),
+      {list_of(schemas), list_of(tables), part ? "true" : "false", secrets ? "true" : "false"}));
+  for (int i = 0; i < rows.size(); ++i) {
+    DumpedTable table{.name = {std::string(rows.text(i, 0)), std::string(rows.text(i, 1))},
+                      .columns = lines_of(rows.text(i, 3)),
+                      .key = std::string(rows.text(i, 4)),
+                      .partitioned = rows.boolean(i, 5),
+                      .of_guard = rows.boolean(i, 2)};
+    table.file = "data/" + dump_file_name(table.name);
+    plan.tables.push_back(std::move(table));
+  }
+  for (const auto& name : tables) {
+    const bool found = std::ranges::any_of(plan.tables, [&](const DumpedTable& t) {
+      return t.name.schema + "." + t.name.name == name;
+    });
+    if (!found) {
+      return fail(Code::invalid,
+                  fmt::format("--table {}: there is no such table; write schema.table (a partition "
+                              "comes with its root)",
+                              name));
+    }
+  }
+  if (part)
+    plan.left_out.emplace_back("Domicile's own tables, and what --table and --schema do not name");
+  if (!secrets && !part)
+    plan.left_out.emplace_back("signing keys, context keys and sessions (--with-secrets)");
+  plan.left_out.emplace_back("roles, large objects, replication, event triggers");
+  return plan;
+}
+
+Result<void> become_reader(pg::Connection& connection, const std::vector<DumpedTable>& tables) {
+  auto super =
+      TRY(connection.query("SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE "
+                           "r.rolname = current_user"));
+  if (super.boolean(0, 0)) return {};
+  std::vector<std::string> names;
+  std::vector<std::string> schemas;
+  for (const auto& table : tables) {
+    if (table.of_guard) continue;
+    names.push_back(quoted(table.name));
+    const std::string schema = pg::quote_identifier(table.name.schema);
+    if (std::ranges::find(schemas, schema) == schemas.end()) schemas.push_back(schema);
+  }
+  if (!names.empty()) {
+    TRY(connection.script(
+        fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_owner; GRANT SELECT ON {} "
+                    "TO domicile_owner",
+                    fmt::join(schemas, ", "), fmt::join(names, ", "))));
+  }
+  return connection.script("SET LOCAL ROLE domicile_owner");
+}
+
+// A table that others inherit from is read without them: they are tables of their own.
+std::string from_of(const DumpedTable& table) {
+  return (table.partitioned ? "" : "ONLY ") + quoted(table.name);
+}
+
+std::string quoted_columns(const DumpedTable& table) {
+  std::vector<std::string> names;
+  for (const auto& column : table.columns) names.push_back(pg::quote_identifier(column));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string source_of(const DumpedTable& table) {
+  return fmt::format("SELECT {} FROM {}", quoted_columns(table), from_of(table));
+}
+
+Result<void> count_rows(pg::Connection& connection, DumpedTable& table) {
+  table.organizations.clear();
+  if (table.key.empty()) {
+    auto rows = TRY(connection.query(fmt::format("SELECT count(*) FROM {}", from_of(table))));
+    table.rows = rows.integer(0, 0);
+    return {};
+  }
+  auto rows = TRY(
+      connection.query(fmt::format("SELECT coalesce({0}::text, ''), count(*) FROM {1} GROUP BY {0}",
+                                   pg::quote_identifier(table.key), from_of(table))));
+  table.rows = 0;
+  for (int i = 0; i < rows.size(); ++i) {
+    table.organizations[std::string(rows.text(i, 0))] = rows.integer(i, 1);
+    table.rows += rows.integer(i, 1);
+  }
+  return {};
+}
+
+}  // namespace domicile::store
