@@ -28,14 +28,15 @@ BEGIN
 END
 $$;
 
--- Our functions as they are now become the truth that violations() compares with.
+-- Our functions as they are now become the truth that violations() compares with. Names, not oids: pg_upgrade
+-- gives roles and languages new ones.
 CREATE FUNCTION domicile_private.functions_now() RETURNS TABLE (object text, hash text) LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT 'function ' || p.oid::regprocedure::text,
-         md5(p.prosrc || p.prosecdef::text || p.provolatile::text || p.prolang::text || coalesce(p.proconfig::text, '')
-             || o.rolname || coalesce((SELECT string_agg(a.grantee::text || a.privilege_type, ',' ORDER BY a.grantee, a.privilege_type)
+         md5(p.prosrc || p.prosecdef::text || p.provolatile::text || l.lanname || coalesce(p.proconfig::text, '')
+             || o.rolname || coalesce((SELECT string_agg(pg_get_userbyid(a.grantee) || a.privilege_type, ',' ORDER BY pg_get_userbyid(a.grantee), a.privilege_type)
                                        FROM aclexplode(p.proacl) a), 'default'))
-  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner JOIN pg_language l ON l.oid = p.prolang
   WHERE n.nspname ~ '^domicile(_|$)'
 $$;
 CREATE FUNCTION domicile_private.pin() RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$

@@ -15,7 +15,8 @@ CREATE FUNCTION domicile_private.guard_of(rel oid) RETURNS text LANGUAGE sql STA
                               FROM pg_trigger t WHERE t.tgrelid = rel AND t.tgname ~ '^domicile_'), ''))
 $$;
 CREATE FUNCTION domicile_private.policy_of(rel oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT md5(coalesce((SELECT string_agg(p.polname || ' ' || p.polcmd::text || ' ' || p.polpermissive::text || ' ' || p.polroles::text
+  SELECT md5(coalesce((SELECT string_agg(p.polname || ' ' || p.polcmd::text || ' ' || p.polpermissive::text || ' '
+                                         || (SELECT string_agg(pg_get_userbyid(u.role), ',' ORDER BY pg_get_userbyid(u.role)) FROM unnest(p.polroles) u (role))
                                          || ' ' || coalesce(pg_get_expr(p.polqual, p.polrelid), '-') || ' ' || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '-'),
                                          ';' ORDER BY p.polname)
                        FROM pg_policy p WHERE p.polrelid = rel), ''))

@@ -162,6 +162,29 @@ Result<void> event_triggers(pg::Connection& connection, const InstallOptions& op
   return {};
 }
 
+// After a major upgrade to PostgreSQL 16 or later: see sql/region_superuser/0002_keeper.sql.
+Result<void> keeper_admin(pg::Connection& connection, const InstallOptions& options) {
+  if (connection.server_version() < 160'000 || options.apply.dry_run) return {};
+  constexpr const char* kLacking =
+      "SELECT count(*) FROM pg_catalog.pg_roles r WHERE (r.rolname IN (SELECT o.role FROM "
+      "domicile.organization o) OR r.rolname ~ '^domicile_((home|away)_|tenant$)') AND NOT EXISTS "
+      "(SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.admin_option AND "
+      "m.member = 'domicile_keeper'::pg_catalog.regrole)";
+  auto lacking = TRY(connection.query(kLacking));
+  if (lacking.integer(0, 0) == 0) return {};
+  pg::Connection& maker = options.superuser == nullptr ? connection : *options.superuser;
+  for (const EmbeddedSql& file : embedded_sql()) {
+    if (file.path != "region_superuser/0002_keeper.sql") continue;
+    if (maker.script(std::string(file.text))) return {};
+  }
+  return fail(Code::denied,
+              fmt::format("{} roles were made before the upgrade to PostgreSQL {}, and "
+                          "domicile_keeper may not manage them, so no organization can be homed or "
+                          "fenced; run this once more with --superuser-dsn-file",
+                          lacking.integer(0, 0), connection.server_version() / 10'000),
+              "keeper_admin");
+}
+
 }  // namespace
 
 bool InstallReport::changed() const {
@@ -204,6 +227,7 @@ Result<InstallReport> install_region(pg::Connection& connection, const catalog::
     return report;
   }
   TRY(event_triggers(connection, options, report));
+  TRY(keeper_admin(connection, options));
   if (report.first || options.accept_findings)
     TRY(connection.script("SELECT domicile_private.accept_violations()"));
   report.findings = TRY(region_findings(connection));
