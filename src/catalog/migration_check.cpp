@@ -67,6 +67,14 @@ void MigrationJudge::migration(const Migration& migration, bool judged) {
   const auto search_path = schema.search_path;
   const auto statements_here = sqltext::split_statements(migration.text);
   file_statements_ = statements_here.size();
+  // Django's sqlmigrate says so where Python runs.
+  if (const auto at = migration.text.find("CANNOT BE WRITTEN AS SQL"); at != std::string::npos) {
+    const auto line = std::count(migration.text.begin(),
+                                 migration.text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+    place_ = {migration.path, static_cast<std::size_t>(line) + 1};
+    advise(Severity::warning, "not_followed", "", "a part of it is Python, which is not followed",
+           "let it read and write through domicile.enter(), one organization at a time");
+  }
   for (const auto& statement_here : statements_here) {
     place_ = {migration.path, statement_here.line};
     if (statement_here.psql) {
