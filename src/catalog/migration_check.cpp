@@ -55,6 +55,7 @@ void MigrationJudge::commit() {
                        "before this migration",
                        to_string(name)));
     standing->opened_by.clear();
+    standing->closed = standing->shape.relation == Relation::table;  // that transaction is gone
   }
   place_ = here;
 }

@@ -46,8 +46,14 @@ void MigrationJudge::grant(const Node& node) {
   if (type != "OBJECT_TABLE") return;
   if (node.str("targtype") == "ACL_TARGET_ALL_IN_SCHEMA") {
     for (const auto& name : strings_of(node["objects"])) {
-      for (Standing* standing : schema.in_schema(name))
+      bool said = false;  // once for all guarded tables of the schema
+      for (Standing* standing : schema.in_schema(name)) {
+        const bool guarded = schema.guarded_root(*standing) != nullptr;
+        if (guarded && said) continue;
+        const auto before = findings.size();
         grant_on_table(*standing, grantees, node["privileges"]);
+        said = said || (guarded && findings.size() > before);
+      }
     }
     return;
   }

@@ -120,6 +120,13 @@ Result<void> become_reader(pg::Connection& connection, const std::vector<DumpedT
       TRY(connection.query("SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE "
                            "r.rolname = current_user"));
   if (super.boolean(0, 0)) return {};
+  auto standby = TRY(connection.query("SELECT pg_catalog.pg_is_in_recovery()"));
+  if (standby.boolean(0, 0)) {
+    return fail(Code::invalid,
+                "this server is a standby, on which the installer cannot give itself the right to "
+                "read; dump from the primary, or as a superuser",
+                "standby");
+  }
   std::vector<std::string> names;
   std::vector<std::string> schemas;
   for (const auto& table : tables) {
