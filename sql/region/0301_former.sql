@@ -117,12 +117,26 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   ORDER BY 2
 $$;
 
--- A table that comes under enforcement keeps the grants and rules that it has; they are known from then on.
+-- A table that comes under enforcement keeps the grants and rules that it has; they are known from then on. The same
+-- findings as table_violations() has, looked for on this table alone.
+CREATE FUNCTION domicile_private.kept_grants(rel oid) RETURNS TABLE (kind text, object text, detail text) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+  SELECT 'grant', format('%I.%I', n.nspname, c.relname),
+         format('%s to %s', string_agg(DISTINCT a.privilege_type, ', '), CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE coalesce(r.rolname, a.grantee::text) END)
+  FROM domicile_private.tree(rel) t JOIN pg_class c ON c.oid = t JOIN pg_namespace n ON n.oid = c.relnamespace
+  CROSS JOIN LATERAL (SELECT e.grantee, e.privilege_type FROM aclexplode(c.relacl) e
+                      UNION ALL SELECT e.grantee, e.privilege_type FROM pg_attribute k, aclexplode(k.attacl) e WHERE k.attrelid = c.oid AND k.attacl IS NOT NULL) a
+  LEFT JOIN pg_roles r ON r.oid = a.grantee
+  WHERE a.grantee <> c.relowner AND coalesce(r.rolname, '') !~ '^domicile_(owner|tenant|app|node)$'
+  GROUP BY n.nspname, c.relname, a.grantee, r.rolname
+  UNION ALL
+  SELECT 'rule', format('%I.%I', n.nspname, c.relname), w.rulename::text
+  FROM domicile_private.tree(rel) t JOIN pg_class c ON c.oid = t JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_rewrite w ON w.ev_class = c.oid
+  WHERE c.relkind IN ('r', 'p')
+  ORDER BY 2, 1, 3
+$$;
 CREATE FUNCTION domicile_private.accept_grants(rel oid) RETURNS void LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
-  INSERT INTO domicile.known_violation (kind, object)
-  SELECT DISTINCT v.kind, v.object FROM domicile_private.table_violations() v
-  JOIN domicile_private.tree(rel) t ON true JOIN pg_class c ON c.oid = t JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE v.object = format('%I.%I', n.nspname, c.relname) AND v.kind IN ('grant', 'rule') AND v.severity = 'refuse'
+  INSERT INTO domicile.known_violation (kind, object) SELECT DISTINCT k.kind, k.object FROM domicile_private.kept_grants(rel) k
   ON CONFLICT DO NOTHING
 $$;
 

@@ -229,6 +229,20 @@ Result<void> run_once(pg::Connection& connection, const TableGuard& guard, bool 
   });
 }
 
+// People should know which grants of their own stay beside ours.
+Result<void> tell_kept_grants(pg::Connection& connection, const TableGuard& guard,
+                              TableOutcome& outcome) {
+  auto rows =
+      TRY(connection.query("SELECT v.kind, v.object, v.detail FROM "
+                           "domicile_private.kept_grants(pg_catalog.to_regclass($1)) v",
+                           {quoted(guard.name)}));
+  for (int i = 0; i < rows.size(); ++i) {
+    outcome.notes.push_back(fmt::format("kept, and known from now on: {} on {}: {}",
+                                        rows.text(i, 0), rows.text(i, 1), rows.text(i, 2)));
+  }
+  return {};
+}
+
 Result<TableOutcome> apply_one(pg::Connection& connection, const ApplyPlan& plan,
                                const TableGuard& guard, const Standing& standing,
                                const std::optional<Recorded>& recorded,
@@ -264,6 +278,7 @@ Result<TableOutcome> apply_one(pg::Connection& connection, const ApplyPlan& plan
     }
     std::this_thread::sleep_for(options.pause);
   }
+  if (guard.mode == Mode::enforce) TRY(tell_kept_grants(connection, guard, outcome));
   if (guard.mode == Mode::enforce && !guard.guard.empty() &&
       standing.bytes < options.validate_below_bytes) {
     // Fails where rows of organizations that are not homed yet stand: region validate says so

@@ -103,7 +103,8 @@ def test_statements_seen_by_observation_block_until_they_are_dealt_with(region):
 def test_a_single_application_role_keeps_its_grants_and_works_with_a_context(region):
     region.run("init", "--region", "ca", "--catalog", region.catalog_file, "--app-role", "pool")
     region.mode("enforce", "--all", check=False)
-    region.mode("enforce", "--table", "app.course", "--table", "app.enrolment")
+    done = region.mode("enforce", "--table", "app.course", "--table", "app.enrolment")
+    assert "kept, and known from now on: grant on app.course: DELETE, INSERT, SELECT, UPDATE to pool" in done.stdout
     with region.connect("pool", autocommit=False) as c:
         c.execute("SELECT domicile.enter(%s)", (region.token("7"),))
         c.execute("INSERT INTO app.course (org_id, title) VALUES (7, 'mine')")
