@@ -58,7 +58,8 @@ struct Analysis {
   store::Amount unassigned;  // see TablePart
   // People by the number of regions that their organizations are in; empty: not known.
   std::map<std::int64_t, std::int64_t> people_by_regions;
-  std::string members;                        // the table that says so
+  std::string members;         // the table that says so
+  std::string people_unknown;  // why that is not known, although there is such a table
   std::vector<std::string> unknown_assigned;  // in the assignment, not in the database
   bool sampled = false;
 };

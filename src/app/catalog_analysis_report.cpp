@@ -111,6 +111,10 @@ std::string problems_text(const Analysis& a) {
 }
 
 std::string people_text(const Analysis& a) {
+  if (!a.people_unknown.empty()) {
+    return fmt::format("\nWho belongs to organizations of several regions is not known: {}: {}\n",
+                       printable(a.members), printable(a.people_unknown));
+  }
   if (a.people_by_regions.empty()) return "";
   std::int64_t several = 0;
   std::int64_t all = 0;
@@ -208,6 +212,7 @@ json analysis_json(const Analysis& a) {
       out["people_by_regions"][std::to_string(regions)] = count;
     out["members"] = a.members;
   }
+  if (!a.people_unknown.empty()) out["people_unknown"] = a.people_unknown;
   return out;
 }
 

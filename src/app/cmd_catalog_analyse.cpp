@@ -72,11 +72,13 @@ Result<Analysis> measure(pg::Connection& connection, const Scanned& scanned,
   }
   auto people = store::people_by_regions(connection, members->name, members->key, members->person,
                                          keys, regions, asking);
+  out.members = to_string(members->name);
   if (people) {
     out.people_by_regions = *people;
-    out.members = to_string(members->name);
   } else if (people.error().reason.empty() || people.error().reason.starts_with("08")) {
     return std::unexpected(people.error());
+  } else {
+    out.people_unknown = people.error().message;
   }
   return out;
 }
