@@ -1,8 +1,8 @@
 #include "app/doctor_report.h"
 
 #include <algorithm>
-#include <tuple>
 #include <array>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
