@@ -266,10 +266,13 @@ void MigrationJudge::rename_table(Standing* standing, const QualifiedName& from,
   if (standing == nullptr) return;
   const bool guarded = standing->guard != nullptr;
   const Table* entry = schema.catalog.find(to);
+  const Table* former = schema.catalog.find(from);
   schema.rename(from, to);
   touch(*standing, fmt::format("{} is renamed to {}", to_string(from), to_string(to)), false);
   if (standing->shape.relation == Relation::partition) return;
   if (!guarded && standing->fresh) return not_armed(*standing);
+  // The region follows a table that it does not guard, under its new name.
+  if (former != nullptr && entry == nullptr && !standing->enforced()) standing->opened_by.clear();
   if (entry != nullptr && guarded && standing->guard->name != to) {
     standing->opened_by.clear();
     report("renamed", to_string(to),
