@@ -12,7 +12,7 @@
 
 namespace {
 
-const domicile::catalog::Catalog& catalog() {
+const domicile::catalog::Catalog& sample_catalog() {
   static const auto parsed = domicile::catalog::parse_catalog(R"([catalog]
 version = 1
 key_type = "bigint"
@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const char* path : {"V1__a.sql", "20250101_a.sql", "a/migration.sql", "structure.sql"}) {
     const auto set = catalog::arrange_migrations({{path, std::string(text)}});
     if (!set) continue;
-    const auto report = catalog::check_migrations(catalog(), *set);
+    const auto report = catalog::check_migrations(sample_catalog(), *set);
     CHECK(report);
     for (const auto& finding : report->findings)
       CHECK(finding.line >= 1 && !finding.remedy.empty() && !finding.kind.empty());
