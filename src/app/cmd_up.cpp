@@ -4,13 +4,19 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+extern "C" {
+#include <sys/pidfd.h>  // glibc before 2.37 forgot to say so itself
+}
+
 #include "app/cli.h"
 #include "app/local_postgres.h"
 #include "app/local_up.h"
+#include "runtime/fd.h"
 
 namespace domicile::app {
 namespace {
@@ -134,6 +140,27 @@ Result<int> run_detached(Cli& cli, const Options& options) {
   return 0;
 }
 
+// A pidfd: the process that is told to stop is the one that is waited for, whoever gets its number.
+Result<void> stop_process(pid_t pid, const LocalPaths& paths) {
+  Signals signals = TRY(Signals::create());
+  const runtime::Fd process{::pidfd_open(pid, 0)};
+  if (process.get() < 0) return {};  // ended by itself
+  if (::pidfd_send_signal(process.get(), SIGTERM, nullptr, 0) != 0 && errno != ESRCH) {
+    return fail(Code::denied,
+                fmt::format("process {} runs the regions and belongs to somebody else", pid));
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  for (pollfd ended{process.get(), POLLIN, 0}; ::poll(&ended, 1, 0) != 1;) {
+    TRY(signals.check());
+    if (std::chrono::steady_clock::now() > deadline) {
+      return fail(Code::timeout, fmt::format("process {} has not stopped after 120 s; its log is {}",
+                                             pid, paths.log("up").string()));
+    }
+    signals.wait(std::chrono::milliseconds(50));
+  }
+  return {};
+}
+
 Result<int> stop(const Options& options) {
   const LocalPaths paths{options.folder()};
   const auto holder = DataLock::holder(paths);
@@ -141,21 +168,7 @@ Result<int> stop(const Options& options) {
     print(fmt::format("no regions run from {}", paths.data.string()));
     return 0;
   }
-  Signals signals = TRY(Signals::create());
-  if (::kill(*holder, SIGTERM) != 0) {
-    return fail(Code::denied,
-                fmt::format("process {} runs the regions and belongs to somebody else", *holder));
-  }
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-  while (DataLock::holder(paths) == holder) {
-    TRY(signals.check());
-    if (std::chrono::steady_clock::now() > deadline) {
-      return fail(Code::timeout,
-                  fmt::format("process {} has not stopped after 120 s; its log is {}", *holder,
-                              paths.log("up").string()));
-    }
-    signals.wait(std::chrono::milliseconds(50));
-  }
+  TRY(stop_process(*holder, paths));
   print(fmt::format("stopped the regions of {}", paths.data.string()));
   return 0;
 }
