@@ -5,10 +5,12 @@
 #include <fmt/format.h>
 
 #include "app/catalog_picture.h"
-#include "app/html.h"
+#include "http/html.h"
 
 namespace domicile::app {
 namespace {
+
+using http::escaped;
 
 using catalog::Table;
 using catalog::TableClass;

@@ -5,10 +5,13 @@
 
 #include <fmt/format.h>
 
-#include "app/html.h"
+#include "http/html.h"
 
 namespace domicile::app {
 namespace {
+
+using http::escaped;
+using http::shortened;
 
 using catalog::QualifiedName;
 using catalog::Table;

@@ -1,6 +1,6 @@
-#include "app/html.h"
+#include "http/html.h"
 
-namespace domicile::app {
+namespace domicile::http {
 namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
@@ -56,4 +56,4 @@ std::string shortened(std::string_view text, std::size_t characters_max) {
   return std::string(text);
 }
 
-}  // namespace domicile::app
+}  // namespace domicile::http

@@ -1,8 +1,8 @@
-#include "app/html.h"
+#include "http/html.h"
 
 #include <gtest/gtest.h>
 
-namespace domicile::app {
+namespace domicile::http {
 namespace {
 
 TEST(Html, NothingOfAStrangersNameIsMarkup) {
@@ -35,4 +35,4 @@ TEST(Html, NamesAreCutBetweenCharacters) {
 }
 
 }  // namespace
-}  // namespace domicile::app
+}  // namespace domicile::http
