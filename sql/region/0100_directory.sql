@@ -34,7 +34,8 @@ CREATE TABLE domicile_directory.client (
   organization {{key_type}} CHECK (organization IS NULL OR domicile.homed(organization)),
   secret_hash  bytea CHECK (pg_catalog.length(secret_hash) = 32),
   grant_types  text[] NOT NULL CHECK (grant_types OPERATOR(pg_catalog.<@)
-                                      ARRAY['client_credentials', 'password', 'refresh_token']),
+                                      ARRAY['client_credentials', 'password', 'refresh_token',
+                                            'authorization_code']),
   permissions  text[] NOT NULL DEFAULT '{}',
   roles        text[] NOT NULL DEFAULT '{}',
   state        text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'disabled')),

@@ -1,4 +1,5 @@
 // domicile client create | list | disable | enable
+#include <algorithm>
 #include <memory>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include "app/directory_verb.h"
 #include "base/file.h"
 #include "issuer/client_authentication.h"
+#include "issuer/redirect_uri.h"
 
 namespace domicile::app {
 namespace {
@@ -16,7 +18,7 @@ struct ClientOptions {
   DirectoryOptions directory;
   std::string id;
   std::string organization;
-  std::vector<std::string> roles, permissions;
+  std::vector<std::string> roles, permissions, redirect_uris, signed_out_uris;
   std::string secret_file;
   bool confidential = false;
 };
@@ -26,6 +28,7 @@ std::string grant_types(const store::ClientAccount& client) {
   if (client.client_credentials) out += " client_credentials";
   if (client.password) out += " password";
   if (client.refresh_token) out += " refresh_token";
+  if (client.authorization_code) out += " authorization_code";
   return out.empty() ? out : out.substr(1);
 }
 
@@ -38,6 +41,8 @@ nlohmann::json json_of(const store::ClientAccount& client) {
   for (const auto& permission : client.permissions)
     json["permissions"].push_back(permission.text());
   for (const auto& role : client.roles) json["roles"].push_back(role.text());
+  if (!client.redirect_uris.empty()) json["redirect_uris"] = client.redirect_uris;
+  if (!client.signed_out_uris.empty()) json["signed_out_uris"] = client.signed_out_uris;
   return json;
 }
 
@@ -47,15 +52,30 @@ std::string text_of(const store::ClientAccount& client) {
                      client.active ? "active" : "disabled");
 }
 
+std::vector<std::string> sorted(std::vector<std::string> texts) {
+  std::ranges::sort(texts);
+  texts.erase(std::ranges::unique(texts).begin(), texts.end());
+  return texts;
+}
+
 Result<int> create(const Cli& cli, const ClientOptions& options) {
   store::ClientAccount client;
   client.id = options.id;
   client.permissions = TRY(parse_permissions(options.permissions));
   client.roles = TRY(parse_roles(options.roles));
+  for (const auto& uris : {options.redirect_uris, options.signed_out_uris}) {
+    for (const std::string& uri : uris) TRY(issuer::check_redirect_uri(uri));
+  }
+  client.redirect_uris = sorted(options.redirect_uris);
+  client.signed_out_uris = sorted(options.signed_out_uris);
   if (options.organization.empty()) {
-    client.password = client.refresh_token = true;
+    client.refresh_token = true;
+    client.authorization_code = !client.redirect_uris.empty();
+    client.password = !client.authorization_code;
     if (!client.roles.empty()) return fail(Code::invalid, "--role is for services: give --org too");
   } else {
+    if (!client.redirect_uris.empty() || !client.signed_out_uris.empty())
+      return fail(Code::invalid, "--redirect-uri is for applications, which have no --org");
     client.organization = TRY(domain::parse_org_key(options.organization));
     client.client_credentials = true;
   }
@@ -136,6 +156,15 @@ void add_client(CLI::App& root, Cli& cli) {
                       "Of a service: what it may do; of an application: the most it may do for a "
                       "person. Several times");
   creates->add_option("--role", options->roles, "A role of the service; several times");
+  creates
+      ->add_option("--redirect-uri", options->redirect_uris,
+                   "Where the browser goes after signing in; several times. The application then "
+                   "uses the sign-in page (authorization code with PKCE) instead of passwords")
+      ->type_name("URI");
+  creates
+      ->add_option("--signed-out-uri", options->signed_out_uris,
+                   "Where the browser may go after signing out; several times")
+      ->type_name("URI");
   creates->add_flag("--confidential", options->confidential,
                     "An application that can keep a secret gets one");
   creates

@@ -6,6 +6,7 @@
 
 #include "app/cli.h"
 #include "app/directory_verb.h"
+#include "base/clock.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "http/client.h"
@@ -106,6 +107,66 @@ Result<int> get(const Cli& cli, const TokenOptions& options) {
   return 0;
 }
 
+struct RevokeOptions {
+  DirectoryOptions directory;
+  std::string token_id, user, organization;
+};
+
+Result<int> revoke(const Cli& cli, const RevokeOptions& options) {
+  using Kind = store::Revocation::Kind;
+  const int named =
+      !options.token_id.empty() + !options.user.empty() + !options.organization.empty();
+  if (named != 1) return fail(Code::invalid, "give one of --jti, --user and --org");
+  const auto by = TRY(administrator(options.directory));
+  auto directory = TRY(open_directory(options.directory));
+  const std::int64_t now_s = SystemClock().unix_seconds();
+  constexpr std::int64_t kLongestLife = 24 * 3600 + 300;
+  store::Revocation revocation{.issued_before = now_s, .expires_at = now_s + kLongestLife};
+  domain::OrgKey organization;
+  std::string what;
+  if (!options.user.empty()) {
+    const auto user = TRY(directory->find_user(domain::UserId(options.user)));
+    if (!user) return fail(Code::not_found, "no such user in this region");
+    revocation.kind = Kind::user;
+    revocation.subject = options.user;
+    organization = user->organization;
+    what = "every token and session of user " + options.user;
+  } else if (!options.organization.empty()) {
+    organization = TRY(domain::parse_org_key(options.organization));
+    if (!TRY(directory->homed(organization)))
+      return fail(Code::denied, "this organization is not homed in this region");
+    revocation.kind = Kind::organization;
+    revocation.subject = organization.text();
+    what = "every access token of organization " + organization.text();
+  } else {
+    revocation.kind = Kind::token;
+    revocation.subject = options.token_id;
+    what = "access token " + options.token_id;
+  }
+  TRY(directory->revoke_tokens(revocation, organization, now_s, by));
+  const bool dry = options.directory.dry_run;
+  if (cli.json) {
+    print(
+        nlohmann::json{{"revoked", what}, {"issued_before", utc(now_s)}, {"dry_run", dry}}.dump(2));
+  } else {
+    print(
+        fmt::format("{}: {} issued up to {}", dry ? "would revoke" : "revoked", what, utc(now_s)));
+  }
+  return 0;
+}
+
+void add_revoke(CLI::App& token, Cli& cli) {
+  const auto options = std::make_shared<RevokeOptions>();
+  auto* revokes = token.add_subcommand(
+      "revoke", "Call access tokens back; every node of the region refuses them within a second");
+  add_directory_options(*revokes, options->directory, Verb::changes);
+  revokes->add_option("--jti", options->token_id, "One token, by its identifier");
+  revokes->add_option("--user", options->user,
+                      "All of a user (u_...), with refresh tokens and browser sessions");
+  revokes->add_option("--org", options->organization, "All access tokens of an organization");
+  revokes->callback(cli.run([&cli, options] { return revoke(cli, *options); }));
+}
+
 }  // namespace
 
 void add_token(CLI::App& root, Cli& cli) {
@@ -135,6 +196,7 @@ void add_token(CLI::App& root, Cli& cli) {
                    "Certificate authorities to trust; without it the system's")
       ->type_name("FILE");
   gets->callback(cli.run([&cli, options] { return get(cli, *options); }));
+  add_revoke(*token, cli);
 }
 
 }  // namespace domicile::app

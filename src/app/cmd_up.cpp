@@ -153,8 +153,9 @@ Result<void> stop_process(pid_t pid, const LocalPaths& paths) {
   for (pollfd ended{process.get(), POLLIN, 0}; ::poll(&ended, 1, 0) != 1;) {
     TRY(signals.check());
     if (std::chrono::steady_clock::now() > deadline) {
-      return fail(Code::timeout, fmt::format("process {} has not stopped after 120 s; its log is {}",
-                                             pid, paths.log("up").string()));
+      return fail(Code::timeout,
+                  fmt::format("process {} has not stopped after 120 s; its log is {}", pid,
+                              paths.log("up").string()));
     }
     signals.wait(std::chrono::milliseconds(50));
   }

@@ -153,11 +153,14 @@ struct Node::Parts {
     const std::string_view shared =
         secrets.pepper.empty() ? secrets.peer_token.reveal() : secrets.pepper.reveal();
     crypto::HmacSha256 derive{Secret(std::string(shared))};
+    crypto::HmacSha256 derive_form{secrets.issuer_key};
     issuer = TRY(issuer::Issuer::create(
         {.region = config.region,
          .url = config.issuer_url,
-         .locator_key = Secret(std::string(crypto::view(derive.mac("domicile locator"))))},
+         .locator_key = Secret(std::string(crypto::view(derive.mac("domicile locator")))),
+         .form_key = Secret(std::string(crypto::view(derive_form.mac("domicile sign-in form"))))},
         {.directory = *directory,
+         .sign_ins = *directory,
          .events = *ledger,
          .clock = clock,
          .snapshot = [this] { return follower->current(); },
@@ -233,6 +236,9 @@ struct Node::Parts {
   void connect() {
     issuer->on_keys([this](std::shared_ptr<const token::KeySet> keys) {
       door->trust_issuer({config.issuer_url, config.region, std::move(keys)});
+    });
+    issuer->on_revocations([this](issuer::RevocationList::Set revoked) {
+      door->update_revocations(std::move(revoked));
     });
     peer_keys = std::make_unique<issuer::PeerKeys>(
         issuer::PeerKeysOptions{.region = config.region,

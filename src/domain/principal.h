@@ -25,7 +25,9 @@ struct Principal {
   std::vector<RoleName> roles;
   std::vector<Permission> permissions;  // sorted: what roles and scopes come to
   std::vector<Grant> grants;
+  std::string client_id;        // the application that the token was given to
   std::string token_id;         // jti
+  std::int64_t issued_at = 0;   // Unix seconds
   std::int64_t expires_at = 0;  // Unix seconds
   Epoch epoch = 0;  // placement epoch under which the token was issued; 0: external issuer
 };

@@ -10,6 +10,7 @@ Authenticator::Authenticator(token::TokenVerifier verifier, token::TokenCache::O
                              http::Metrics& metrics)
     : verifier_(std::move(verifier)),
       cache_(cache),
+      revocations_(std::make_shared<const token::RevocationSet>()),
       on_unknown_key_(std::move(on_unknown_key)),
       hits_(metrics.counter("domicile_gateway_tokens_total", "Tokens, by what was done with them.",
                             "result=\"cached\"")),
@@ -27,7 +28,7 @@ std::expected<Authenticator::Verified, std::string> Authenticator::authenticate(
   const std::string_view token = authorization.substr(scheme.size());
   if (const auto* known = cache_.find(token, now_s)) {
     hits_.add();
-    return *known;
+    return unless_revoked(*known);
   }
   auto principal = verifier_.verify(token, now_s);
   if (!principal) {
@@ -41,7 +42,18 @@ std::expected<Authenticator::Verified, std::string> Authenticator::authenticate(
   verified_.add();
   auto shared = std::make_shared<const domain::Principal>(std::move(*principal));
   cache_.put(token, shared, now_s);
-  return shared;
+  return unless_revoked(std::move(shared));
+}
+
+std::expected<Authenticator::Verified, std::string> Authenticator::unless_revoked(
+    Verified principal) {
+  if (!revocations_->covers(*principal)) return principal;
+  refused_.add();
+  return std::unexpected(std::string(token::reason::revoked));
+}
+
+void Authenticator::set_revocations(std::shared_ptr<const token::RevocationSet> revocations) {
+  revocations_ = std::move(revocations);
 }
 
 void Authenticator::trust(token::TrustedIssuer issuer) {

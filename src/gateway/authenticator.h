@@ -1,6 +1,6 @@
 // From an Authorization field to a Principal: the bearer token's bytes are looked up among the
-// tokens verified before, else verified. One per loop, one thread. Time decides on every request:
-// an entry of the cache dies with its token.
+// tokens verified before, else verified. One per loop, one thread. Time and what was called back
+// decide on every request: an entry of the cache dies with its token.
 #pragma once
 
 #include <expected>
@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "domain/principal.h"
 #include "http/metrics.h"
+#include "token/revocation_set.h"
 #include "token/token_cache.h"
 #include "token/token_verifier.h"
 
@@ -30,10 +31,14 @@ class Authenticator {
 
   void trust(token::TrustedIssuer issuer);
   void distrust(const std::string& issuer);
+  void set_revocations(std::shared_ptr<const token::RevocationSet> revocations);
 
  private:
+  std::expected<Verified, std::string> unless_revoked(Verified principal);
+
   token::TokenVerifier verifier_;
   token::TokenCache cache_;
+  std::shared_ptr<const token::RevocationSet> revocations_;
   std::function<void(std::string_view)> on_unknown_key_;
   http::Counter& hits_;
   http::Counter& verified_;

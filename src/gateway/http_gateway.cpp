@@ -180,6 +180,11 @@ void HttpGateway::distrust_issuer(std::string issuer) {
   state_->post([issuer](GatewayLoop& loop) { loop.authenticator().distrust(issuer); });
 }
 
+void HttpGateway::update_revocations(std::shared_ptr<const token::RevocationSet> revocations) {
+  state_->post(
+      [revocations](GatewayLoop& loop) { loop.authenticator().set_revocations(revocations); });
+}
+
 Result<void> HttpGateway::update_signer(std::function<Result<token::ContextSigner>()> make_signer) {
   // Each loop makes its own; the first try is here, so that an error reaches the caller.
   TRY(make_signer());

@@ -30,6 +30,7 @@
 #include "http/server_options.h"
 #include "policy/route_policy.h"
 #include "token/context_token.h"
+#include "token/revocation_set.h"
 #include "token/token_cache.h"
 #include "token/token_verifier.h"
 
@@ -92,6 +93,7 @@ class HttpGateway {
   Result<void> update_policy(std::shared_ptr<const policy::RoutePolicy> policy);
   void trust_issuer(token::TrustedIssuer issuer);  // new keys; its cached tokens are forgotten
   void distrust_issuer(std::string issuer);
+  void update_revocations(std::shared_ptr<const token::RevocationSet> revocations);
   Result<void> update_signer(std::function<Result<token::ContextSigner>()> make_signer);
   Result<void> reload_certificate();  // reads the files again; the old one stays on an error
 

@@ -19,6 +19,18 @@ domain::Event Evidence::event(domain::EventKind kind, domain::Outcome outcome,
   return event;
 }
 
+domain::Event Evidence::refused(const http::Request& request, std::string_view client,
+                                std::string_view organization, std::string_view cause,
+                                std::string_view grant_type) const {
+  auto out = event(domain::EventKind::sign_in, domain::Outcome::denied, request);
+  out.organization = domain::OrgKey(organization);
+  out.reason = "sign_in_refused";
+  if (!client.empty()) out.resource = "client:" + std::string(client);
+  out.details.emplace_back("cause", cause);
+  out.details.emplace_back("grant_type", grant_type.empty() ? "?" : grant_type);
+  return out;
+}
+
 domain::Event Evidence::wrong_region(std::string_view organization,
                                      const http::Request& request) const {
   domain::Event event;

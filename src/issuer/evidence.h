@@ -21,6 +21,11 @@ class Evidence {
   // With time, region and what the request says about itself.
   domain::Event event(domain::EventKind kind, domain::Outcome outcome,
                       const http::Request& request) const;
+  // A refused sign-in or issuance. `cause` says in the region's log what the answer does not;
+  // `client` may be empty.
+  domain::Event refused(const http::Request& request, std::string_view client,
+                        std::string_view organization, std::string_view cause,
+                        std::string_view grant_type) const;
   // Without anything about the person.
   domain::Event wrong_region(std::string_view organization, const http::Request& request) const;
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "issuer/authorization_endpoint.h"
 #include "issuer/discovery.h"
 #include "issuer/oauth_answer.h"
 #include "issuer/token_endpoint.h"
@@ -11,7 +12,8 @@
 namespace domicile::issuer {
 namespace {
 
-constexpr std::chrono::seconds kTick{2};
+constexpr std::chrono::milliseconds kTick{500};  // a revocation reaches this node within it
+constexpr std::chrono::seconds kOutbox{2};
 constexpr std::string_view kJwksMaxAge = "public, max-age=300";
 
 http::Response only_get(const http::Request& request) {
@@ -32,6 +34,8 @@ Result<void> check(const IssuerOptions& options) {
     return fail(Code::invalid, "the issuer's URL has no slash at its end");
   if (options.locator_key.reveal().size() < 16)
     return fail(Code::invalid, "the locator key has 16 bytes or more");
+  if (options.form_key.reveal().size() < 16)
+    return fail(Code::invalid, "the form key has 16 bytes or more");
   if (options.access_token_s < 10 || options.access_token_s > 24 * 3600) {
     return fail(Code::invalid, "access tokens live 10 seconds to 24 hours");
   }
@@ -62,18 +66,28 @@ Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
       locator_(options_.locator_key, ports_.hash_domain),
       keys_(ports_.directory, std::move(sealing_key), ports_.clock, options_.keys),
       hasher_(options_.password),
+      passwords_(options_, ports_, hasher_),
+      revocations_(ports_.sign_ins, ports_.clock),
       discoveries_(options_.discovery, ports_.clock),
       evidence_(ports_.events, ports_.clock, options_.region),
-      tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, hasher_)) {
-}
+      tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, passwords_,
+                                              revocations_)),
+      authorization_(std::make_unique<AuthorizationEndpoint>(options_, ports_, locator_, passwords_,
+                                                             discoveries_)) {}
 
 Issuer::~Issuer() { stop(); }
 
 void Issuer::on_keys(KeyRing::Changed changed) { keys_.on_change(std::move(changed)); }
 
+void Issuer::on_revocations(RevocationList::Changed changed) {
+  revocations_.on_change(std::move(changed));
+}
+
 void Issuer::start() {
   if (auto loaded = keys_.refresh(); !loaded)
     log_error("issuer", "loading the signing keys: " + loaded.error().message);
+  if (auto loaded = revocations_.refresh(); !loaded)
+    log_error("issuer", "reading revocations: " + loaded.error().message);
   refresher_ =
       std::jthread([this](std::stop_token stopped) { refresh_until_stopped(std::move(stopped)); });
 }
@@ -86,18 +100,22 @@ void Issuer::stop() {
 
 void Issuer::refresh_until_stopped(std::stop_token stopped) {
   SteadyTime keys_due = ports_.clock.steady() + options_.key_refresh;
+  SteadyTime outbox_due = ports_.clock.steady();
+  const auto warn = [](std::string_view doing, const Result<void>& done) {
+    if (!done) log_warning("issuer", std::string(doing) + ": " + done.error().message);
+  };
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait_for(lock, stopped, kTick, [] { return false; });
     if (stopped.stop_requested()) return;
-    if (auto drained = drain_outbox(); !drained) {
-      log_warning("issuer", "recording administrators' changes: " + drained.error().message);
+    warn("reading revocations", revocations_.refresh());
+    if (ports_.clock.steady() >= outbox_due) {
+      outbox_due = ports_.clock.steady() + kOutbox;
+      warn("recording administrators' changes", drain_outbox());
     }
     if (ready() && ports_.clock.steady() < keys_due) continue;
     keys_due = ports_.clock.steady() + options_.key_refresh;
-    if (auto done = keys_.refresh(); !done) {
-      log_warning("issuer", "refreshing the signing keys: " + done.error().message);
-    }
+    warn("refreshing the signing keys", keys_.refresh());
   }
 }
 
@@ -115,6 +133,9 @@ Result<void> Issuer::drain_outbox() {
 http::Response Issuer::handle(const http::Request& request) {
   if (request.path == "/oauth2/token") return tokens_->token(request);
   if (request.path == "/oauth2/revoke") return tokens_->revoke(request);
+  if (request.path == "/oauth2/introspect") return tokens_->introspect(request);
+  if (request.path == "/oauth2/authorize") return authorization_->authorize(request);
+  if (request.path == "/oauth2/logout") return authorization_->sign_out(request);
   if (request.path == "/v1/discovery") return discovery(request);
   if (request.path == "/.well-known/openid-configuration") return metadata(request);
   if (request.path == "/.well-known/jwks.json") return jwks(request);
@@ -126,20 +147,33 @@ http::Response Issuer::metadata(const http::Request& request) const {
   const auto at = [this](std::string_view path) { return options_.url + std::string(path); };
   const nlohmann::json document = {
       {"issuer", options_.url},
+      {"authorization_endpoint", at("/oauth2/authorize")},
       {"token_endpoint", at("/oauth2/token")},
       {"revocation_endpoint", at("/oauth2/revoke")},
+      {"introspection_endpoint", at("/oauth2/introspect")},
+      {"end_session_endpoint", at("/oauth2/logout")},
       {"jwks_uri", at("/.well-known/jwks.json")},
-      {"grant_types_supported", {"client_credentials", "password", "refresh_token"}},
-      {"response_types_supported", nlohmann::json::array()},
+      {"grant_types_supported",
+       {"authorization_code", "client_credentials", "password", "refresh_token"}},
+      {"response_types_supported", {"code"}},
+      {"response_modes_supported", {"query"}},
+      {"code_challenge_methods_supported", {"S256"}},
+      {"prompt_values_supported", {"none", "login", "select_account"}},
+      {"scopes_supported", {"openid"}},
+      {"authorization_response_iss_parameter_supported", true},
+      {"request_parameter_supported", false},
+      {"request_uri_parameter_supported", false},
       {"subject_types_supported", {"public"}},
       {"id_token_signing_alg_values_supported", {"ES256", "EdDSA"}},
       {"token_endpoint_auth_methods_supported",
        {"client_secret_basic", "client_secret_post", "none"}},
       {"revocation_endpoint_auth_methods_supported",
        {"client_secret_basic", "client_secret_post", "none"}},
+      {"introspection_endpoint_auth_methods_supported",
+       {"client_secret_basic", "client_secret_post"}},
       {"claims_supported",
        {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "org", "region", "epoch",
-        "roles", "scope", "grants"}},
+        "roles", "scope", "grants", "auth_time", "nonce"}},
       {"domicile_discovery_endpoint", at("/v1/discovery")},
       {"domicile_region", options_.region.text()}};
   return {200,

@@ -3,7 +3,9 @@
 //
 //   GET  /.well-known/openid-configuration   OpenID Connect Discovery 1.0, RFC 8414
 //   GET  /.well-known/jwks.json              RFC 7517
+//   GET, POST /oauth2/authorize, /oauth2/logout   sign-in and sign-out with a browser
 //   POST /oauth2/token, /oauth2/revoke       RFC 6749, RFC 7009
+//   POST /oauth2/introspect                  RFC 7662
 //   POST /v1/discovery                       where does this organization sign in?
 //
 // handle() is thread-safe and blocks: mount it on worker threads. start() keeps the keys fresh on a
@@ -21,10 +23,13 @@
 #include "http/message.h"
 #include "issuer/evidence.h"
 #include "issuer/options.h"
+#include "issuer/password_check.h"
+#include "issuer/revocation_list.h"
 #include "issuer/roles.h"
 
 namespace domicile::issuer {
 
+class AuthorizationEndpoint;
 class TokenEndpoint;
 
 class Issuer {
@@ -39,6 +44,8 @@ class Issuer {
   // `changed` is called with the public keys whenever they change, first by start(): hand them to
   // the doors' verifiers.
   void on_keys(KeyRing::Changed changed);
+  // `changed` is called with the access tokens that no longer count, whenever these change.
+  void on_revocations(RevocationList::Changed changed);
   // Loads the keys (an error is logged and tried again) and goes on in the background.
   void start();
   void stop();
@@ -47,6 +54,7 @@ class Issuer {
   Result<void> drain_outbox();
   bool ready() const { return keys_.keys() != nullptr; }
   KeyRing& keys() { return keys_; }
+  RevocationList& revocations() { return revocations_; }
   const IssuerOptions& options() const { return options_; }
 
  private:
@@ -62,9 +70,12 @@ class Issuer {
   Locator locator_;
   KeyRing keys_;
   PasswordHasher hasher_;
+  PasswordCheck passwords_;
+  RevocationList revocations_;
   Throttle discoveries_;
   Evidence evidence_;
   std::unique_ptr<TokenEndpoint> tokens_;
+  std::unique_ptr<AuthorizationEndpoint> authorization_;
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::jthread refresher_;

@@ -59,6 +59,11 @@ class IssuerTest : public ::testing::Test {
     add_user("u_1", "7", "ann@acme.test", {"editor"});
     add_user("u_9", "9", "zed", {"member"});
     directory.clients["web"] = {.id = "web", .password = true, .refresh_token = true};
+    directory.clients["spa"] = {.id = "spa",
+                                .refresh_token = true,
+                                .authorization_code = true,
+                                .redirect_uris = {"https://app.test/done"},
+                                .signed_out_uris = {"https://app.test/bye"}};
     directory.clients["service"] = {.id = "service",
                                     .organization = domain::OrgKey("7"),
                                     .secret_hash = client_secret_hash(Secret("s3cret&x")),
@@ -71,9 +76,10 @@ class IssuerTest : public ::testing::Test {
     options.region = domain::RegionId("ca-central-1");
     options.url = "https://ca.test";
     options.locator_key = Secret(std::string(32, 'l'));
+    options.form_key = Secret(std::string(32, 'f'));
     options.password = {.memory_kib = 64, .iterations = 1};
     issuer = Issuer::create(std::move(options),
-                            {directory, sink, clock, [this] { return snapshot_; }, {}},
+                            {directory, directory, sink, clock, [this] { return snapshot_; }, {}},
                             RoleBook::built_in(),
                             crypto::SealingKey::create(Secret(std::string(32, 'k'))).value())
                  .value();

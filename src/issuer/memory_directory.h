@@ -6,11 +6,11 @@
 #include <map>
 #include <mutex>
 
-#include "store/directory.h"
+#include "store/sign_ins.h"
 
 namespace domicile::issuer {
 
-class MemoryDirectory final : public store::Directory {
+class MemoryDirectory final : public store::Directory, public store::SignIns {
  public:
   std::map<std::string, store::UserAccount> users;
   std::map<std::string, store::ClientAccount> clients;
@@ -117,6 +117,84 @@ class MemoryDirectory final : public store::Directory {
     return count;
   }
   std::vector<domain::Event> outbox;
+
+  struct KeptCode {
+    store::AuthorizationCode code;
+    bool used = false;
+    std::string family, token_id;
+  };
+  std::map<std::string, store::BrowserSession> sessions;
+  std::map<std::string, KeptCode> codes;
+  std::vector<store::Revocation> revoked;
+
+  Result<void> start_session(const store::BrowserSession& session) override {
+    TRY(up());
+    sessions[session.hash] = session;
+    return {};
+  }
+  Result<std::optional<store::BrowserSession>> find_session(std::string_view hash,
+                                                            std::int64_t now_s) override {
+    TRY(up());
+    const auto at = sessions.find(std::string(hash));
+    if (at == sessions.end() || at->second.expires_at <= now_s) return std::nullopt;
+    const auto user = users.find(at->second.user.text());
+    if (user == users.end() || !user->second.active) return std::nullopt;
+    return at->second;
+  }
+  Result<void> end_session(std::string_view hash, std::int64_t) override {
+    TRY(up());
+    sessions.erase(std::string(hash));
+    for (auto& [id, family] : families)
+      family.revoked = family.revoked || family.family.session == hash;
+    return {};
+  }
+  Result<void> add_code(const store::AuthorizationCode& code) override {
+    TRY(up());
+    codes[code.hash] = {.code = code, .used = false, .family = {}, .token_id = {}};
+    return {};
+  }
+  Result<store::CodeLookup> find_code(std::string_view hash, std::int64_t now_s) override {
+    TRY(up());
+    store::CodeLookup found;
+    const auto at = codes.find(std::string(hash));
+    if (at == codes.end()) return found;
+    found.code = at->second.code;
+    found.state = at->second.used                       ? store::RefreshState::reused
+                  : at->second.code.expires_at <= now_s ? store::RefreshState::expired
+                                                        : store::RefreshState::live;
+    return found;
+  }
+  Result<store::RefreshState> redeem_code(
+      std::string_view hash, const store::CodeRedemption& redemption, std::int64_t now_s,
+      const std::function<Result<void>()>& before_commit) override {
+    const auto found = TRY(find_code(hash, now_s));
+    if (found.state == store::RefreshState::unknown) return found.state;
+    KeptCode& code = codes[std::string(hash)];
+    if (found.state == store::RefreshState::reused) {
+      if (families.contains(code.family)) families[code.family].revoked = true;
+      revoked.push_back({store::Revocation::Kind::token, code.token_id, now_s, now_s + 86400});
+    }
+    if (found.state != store::RefreshState::live) return found.state;
+    TRY(before_commit());
+    code.used = true;
+    code.token_id = redemption.token_id;
+    if (redemption.family) {
+      code.family = redemption.family->id;
+      TRY(start_family(*redemption.family, redemption.first));
+    }
+    return found.state;
+  }
+  Result<void> revoke(const store::Revocation& revocation, std::int64_t) override {
+    TRY(up());
+    revoked.push_back(revocation);
+    return {};
+  }
+  Result<std::vector<store::Revocation>> revocations(std::int64_t now_s) override {
+    TRY(up());
+    auto live = revoked;
+    std::erase_if(live, [&](const store::Revocation& each) { return each.expires_at <= now_s; });
+    return live;
+  }
 
  private:
   Result<void> up() const {

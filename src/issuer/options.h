@@ -16,6 +16,7 @@
 #include "issuer/password.h"
 #include "issuer/throttle.h"
 #include "store/directory.h"
+#include "store/sign_ins.h"
 
 namespace domicile::issuer {
 
@@ -26,7 +27,10 @@ struct IssuerOptions {
   std::int64_t access_token_s = 900;
   std::int64_t refresh_token_s = 14 * 24 * 3600;   // unused for so long: gone
   std::int64_t refresh_family_s = 90 * 24 * 3600;  // after so long people sign in again
+  std::int64_t session_s = 12 * 3600;              // a browser's; then people sign in again
+  std::int64_t code_s = 60;                        // an authorization code's
   Secret locator_key;                              // the same in every region
+  Secret form_key;  // 16 bytes or more, the same on every node of the region
   PasswordOptions password;
   KeyRingOptions keys;
   std::chrono::seconds key_refresh{60};
@@ -47,6 +51,7 @@ using SnapshotProvider = std::function<std::shared_ptr<const domain::RegistrySna
 
 struct IssuerPorts {
   store::Directory& directory;
+  store::SignIns& sign_ins;
   domain::EventSink& events;
   const Clock& clock;
   SnapshotProvider snapshot;

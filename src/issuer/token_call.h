@@ -31,6 +31,8 @@ struct TokenEndpoint::Rights {
 std::string new_refresh_token();
 std::string refresh_token_hash(std::string_view token);
 
+std::string authorization_code_hash(std::string_view code);
+
 http::Response unavailable();
 
 }  // namespace domicile::issuer

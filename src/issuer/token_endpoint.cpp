@@ -6,13 +6,13 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
+#include "issuer/scope.h"
 #include "issuer/token_call.h"
 
 namespace domicile::issuer {
 namespace {
 
 constexpr std::size_t kBodyBytesMax = 8192;
-constexpr std::size_t kScopeMax = 256;
 
 http::Response invalid_request(std::string_view what) {
   return oauth_error(400, "invalid_request", what);
@@ -28,28 +28,6 @@ bool is_form(const http::Request& request) {
       media, kForm, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
 }
 
-std::expected<std::vector<domain::Permission>, http::Response> parse_scope(
-    const std::string* text) {
-  std::vector<domain::Permission> scope;
-  if (text == nullptr || text->empty()) return scope;
-  std::string_view rest = *text;
-  const auto invalid = [] {
-    return std::unexpected(oauth_error(
-        400, "invalid_scope", "a scope is a list of permissions with single spaces between"));
-  };
-  for (;;) {
-    const auto end = std::min(rest.find(' '), rest.size());
-    auto permission = domain::parse_permission(rest.substr(0, end));
-    if (!permission || scope.size() == kScopeMax) return invalid();
-    scope.push_back(std::move(*permission));
-    if (end == rest.size()) break;
-    rest.remove_prefix(end + 1);
-  }
-  std::ranges::sort(scope);
-  scope.erase(std::ranges::unique(scope).begin(), scope.end());
-  return scope;
-}
-
 }  // namespace
 
 http::Response unavailable() {
@@ -59,15 +37,15 @@ http::Response unavailable() {
 
 TokenEndpoint::TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
                              const RoleBook& roles, const Locator& locator, KeyRing& keys,
-                             PasswordHasher& hasher)
+                             PasswordCheck& passwords, RevocationList& revocations)
     : options_(options),
       ports_(ports),
       roles_(roles),
       locator_(locator),
       keys_(keys),
-      hasher_(hasher),
+      passwords_(passwords),
+      revocations_(revocations),
       evidence_(ports.events, ports.clock, options.region),
-      accounts_(options.account, ports.clock),
       addresses_(options.address, ports.clock) {}
 
 // Shape, throttle and client, in this order: nothing is looked up for a request that is malformed.
@@ -112,13 +90,25 @@ std::expected<TokenEndpoint::Call, http::Response> TokenEndpoint::open(
   return call;
 }
 
-http::Response TokenEndpoint::token(const http::Request& request) {
-  auto answer = answer_token(request);
+http::Response TokenEndpoint::throttled(
+    const http::Request& request, http::Response (TokenEndpoint::*answer)(const http::Request&)) {
+  auto out = (this->*answer)(request);
   // Only refusals cost the address something: not success, not our own trouble.
-  if (answer.status == 200 || answer.status >= 500) {
+  if (out.status == 200 || out.status >= 500)
     addresses_.put_back(throttle_address(request.peer_ip));
-  }
-  return answer;
+  return out;
+}
+
+http::Response TokenEndpoint::token(const http::Request& request) {
+  return throttled(request, &TokenEndpoint::answer_token);
+}
+
+http::Response TokenEndpoint::revoke(const http::Request& request) {
+  return throttled(request, &TokenEndpoint::answer_revoke);
+}
+
+http::Response TokenEndpoint::introspect(const http::Request& request) {
+  return throttled(request, &TokenEndpoint::answer_introspect);
 }
 
 http::Response TokenEndpoint::answer_token(const http::Request& request) {
@@ -127,9 +117,10 @@ http::Response TokenEndpoint::answer_token(const http::Request& request) {
   const std::string* grant_type = form_value(call->form, "grant_type");
   if (grant_type == nullptr) return invalid_request("grant_type is missing");
   call->grant_type = *grant_type;
-  auto scope = parse_scope(form_value(call->form, "scope"));
-  if (!scope) return std::move(scope).error();
-  call->scope = std::move(*scope);
+  const std::string* wanted = form_value(call->form, "scope");
+  auto scope = parse_scope(wanted == nullptr ? "" : *wanted);
+  if (!scope) return oauth_error(400, "invalid_scope", kInvalidScope);
+  call->scope = std::move(scope->permissions);
 
   struct GrantType {
     std::string_view name;
@@ -140,7 +131,8 @@ http::Response TokenEndpoint::answer_token(const http::Request& request) {
       {"client_credentials", &store::ClientAccount::client_credentials,
        &TokenEndpoint::client_credentials},
       {"password", &store::ClientAccount::password, &TokenEndpoint::password},
-      {"refresh_token", &store::ClientAccount::refresh_token, &TokenEndpoint::refresh}};
+      {"refresh_token", &store::ClientAccount::refresh_token, &TokenEndpoint::refresh},
+      {"authorization_code", &store::ClientAccount::authorization_code, &TokenEndpoint::code}};
   for (const GrantType& known : kGrantTypes) {
     if (known.name != call->grant_type) continue;
     if (!(call->client.*known.allowed)) {
@@ -152,43 +144,9 @@ http::Response TokenEndpoint::answer_token(const http::Request& request) {
   return oauth_error(400, "unsupported_grant_type", "not a grant type of this issuer");
 }
 
-http::Response TokenEndpoint::revoke(const http::Request& request) {
-  auto answer = answer_revoke(request);
-  if (answer.status == 200 || answer.status >= 500)
-    addresses_.put_back(throttle_address(request.peer_ip));
-  return answer;
-}
-
-http::Response TokenEndpoint::answer_revoke(const http::Request& request) {
-  auto call = open(request);
-  if (!call) return std::move(call).error();
-  const std::string* token = form_value(call->form, "token");
-  if (token == nullptr) return invalid_request("token is missing");
-  const std::string hash = refresh_token_hash(*token);
-  const auto found = ports_.directory.find_refresh(hash, call->now_s);
-  if (!found) return unavailable();
-  // Somebody else's token, or none at all: the same answer (RFC 7009 section 2.2).
-  if (found->state != store::RefreshState::unknown && found->family.client_id == call->client.id) {
-    if (!ports_.directory.revoke_refresh(hash, "client", call->now_s)) return unavailable();
-    auto event = evidence_.event(domain::EventKind::sign_in, domain::Outcome::allowed, request);
-    event.operation = "oauth2.revoke";
-    event.actor = found->family.user;
-    event.organization = found->family.organization;
-    event.resource = "client:" + call->client.id;
-    if (!evidence_.record({std::move(event)})) return unavailable();
-  }
-  return http::json_response(200, "{}");
-}
-
 domain::Event TokenEndpoint::denied_event(const Call& call, std::string_view organization,
                                           std::string_view cause) const {
-  auto event = evidence_.event(domain::EventKind::sign_in, domain::Outcome::denied, call.request);
-  event.organization = domain::OrgKey(organization);
-  event.reason = "sign_in_refused";
-  if (!call.client.id.empty()) event.resource = "client:" + call.client.id;
-  event.details.emplace_back("cause", cause);
-  event.details.emplace_back("grant_type", call.grant_type.empty() ? "?" : call.grant_type);
-  return event;
+  return evidence_.refused(call.request, call.client.id, organization, cause, call.grant_type);
 }
 
 // The refusal, once it is on record.
@@ -250,7 +208,8 @@ std::expected<std::string, http::Response> TokenEndpoint::access_token(const Cal
 }
 
 http::Response TokenEndpoint::answer(const Rights& rights, std::string token,
-                                     std::string_view refresh_token) const {
+                                     std::string_view refresh_token,
+                                     std::string_view id_token) const {
   std::string scope;
   for (const auto& permission : rights.permissions)
     scope += (scope.empty() ? "" : " ") + permission.text();
@@ -259,6 +218,7 @@ http::Response TokenEndpoint::answer(const Rights& rights, std::string token,
                          {"expires_in", options_.access_token_s},
                          {"scope", std::move(scope)}};
   if (!refresh_token.empty()) body["refresh_token"] = refresh_token;
+  if (!id_token.empty()) body["id_token"] = id_token;
   auto out = http::json_response(200, body.dump());
   out.headers.emplace_back("pragma", "no-cache");
   return out;

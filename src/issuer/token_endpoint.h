@@ -1,7 +1,8 @@
-// POST /oauth2/token (RFC 6749 section 3.2): client_credentials, password for first-party
-// applications, and refresh_token with rotation (a token presented twice ends its whole family, RFC
-// 9700 section 4.14). The authorization code, token exchange and external issuers will be further
-// grant types in the same table.
+// POST /oauth2/token (RFC 6749 section 3.2): client_credentials, authorization_code with PKCE,
+// password for first-party applications, and refresh_token with rotation (a token presented twice
+// ends its whole family, RFC 9700 section 4.14). Token exchange and external issuers will be
+// further grant types in the same table. Also what becomes of a token: revocation and
+// introspection.
 //
 // A person signs in at the home region of the organization only. Whatever is wrong about
 // organization, person or password is one answer after the same work: no argon2id is skipped.
@@ -18,6 +19,8 @@
 #include "issuer/evidence.h"
 #include "issuer/oauth_answer.h"
 #include "issuer/options.h"
+#include "issuer/password_check.h"
+#include "issuer/revocation_list.h"
 #include "issuer/roles.h"
 
 namespace domicile::issuer {
@@ -25,11 +28,15 @@ namespace domicile::issuer {
 class TokenEndpoint {
  public:
   TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports, const RoleBook& roles,
-                const Locator& locator, KeyRing& keys, PasswordHasher& hasher);
+                const Locator& locator, KeyRing& keys, PasswordCheck& passwords,
+                RevocationList& revocations);
 
   http::Response token(const http::Request& request);
-  // POST /oauth2/revoke (RFC 7009): refresh tokens, by the client they were given to.
+  // POST /oauth2/revoke (RFC 7009): refresh and access tokens, by the client they were given to.
   http::Response revoke(const http::Request& request);
+  // POST /oauth2/introspect (RFC 7662), for clients with a secret: an application about its own
+  // tokens, a service about those of its organization. Everything else is inactive to them.
+  http::Response introspect(const http::Request& request);
 
  private:
   struct Call;    // one request on its way
@@ -38,11 +45,23 @@ class TokenEndpoint {
 
   http::Response answer_token(const http::Request& request);
   http::Response answer_revoke(const http::Request& request);
+  http::Response answer_introspect(const http::Request& request);
+  // The body of `answer`, and what it costs the caller's address.
+  http::Response throttled(const http::Request& request,
+                           http::Response (TokenEndpoint::*answer)(const http::Request&));
   std::expected<Call, http::Response> open(const http::Request& request);
   Answer client_credentials(Call& call);
   Answer password(Call& call);
   Answer refresh(Call& call);
+  Answer code(Call& call);
 
+  // An access token of this issuer that is valid and not called back.
+  Result<domain::Principal> read_access_token(const Call& call, std::string_view token) const;
+  std::expected<std::string, http::Response> id_token(const Call& call,
+                                                      const store::AuthorizationCode& code) const;
+  store::RefreshFamily new_family(const Call& call, const domain::UserId& user,
+                                  const domain::OrgKey& organization,
+                                  std::vector<domain::Permission> scope, std::string session) const;
   std::expected<domain::OrganizationView, http::Response> home(Call& call,
                                                                std::string_view organization);
   std::expected<store::UserAccount, http::Response> check_password(
@@ -54,8 +73,8 @@ class TokenEndpoint {
                                              const std::vector<domain::Permission>& wanted);
   std::expected<std::string, http::Response> access_token(const Call& call, const Rights& rights,
                                                           std::string& id);
-  http::Response answer(const Rights& rights, std::string token,
-                        std::string_view refresh_token) const;
+  http::Response answer(const Rights& rights, std::string token, std::string_view refresh_token,
+                        std::string_view id_token = {}) const;
 
   domain::Event issued_event(const Call& call, const Rights& rights,
                              std::string_view token_id) const;
@@ -68,9 +87,9 @@ class TokenEndpoint {
   const RoleBook& roles_;
   const Locator& locator_;
   KeyRing& keys_;
-  PasswordHasher& hasher_;
+  PasswordCheck& passwords_;
+  RevocationList& revocations_;
   Evidence evidence_;
-  Throttle accounts_;
   Throttle addresses_;
 };
 

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
-#include "issuer/login.h"
 #include "issuer/token_call.h"
 #include "issuer/token_endpoint.h"
 
@@ -126,16 +125,10 @@ TokenEndpoint::Answer TokenEndpoint::password(Call& call) {
   std::string refresh_token;
   if (call.client.refresh_token) {
     refresh_token = new_refresh_token();
-    const auto kept =
-        ports_.directory.start_family({.id = crypto::random_text(16),
-                                       .user = user->id,
-                                       .client_id = call.client.id,
-                                       .organization = user->organization,
-                                       .scope = call.scope,
-                                       .created_at = call.now_s,
-                                       .expires_at = call.now_s + options_.refresh_family_s},
-                                      {.hash = refresh_token_hash(refresh_token),
-                                       .expires_at = call.now_s + options_.refresh_token_s});
+    const auto kept = ports_.directory.start_family(
+        new_family(call, user->id, user->organization, call.scope, {}),
+        {.hash = refresh_token_hash(refresh_token),
+         .expires_at = call.now_s + options_.refresh_token_s});
     if (!kept) return broken("storing a refresh token", kept.error());
   }
   auto signed_in =
@@ -153,41 +146,24 @@ TokenEndpoint::Answer TokenEndpoint::password(Call& call) {
 
 std::expected<store::UserAccount, http::Response> TokenEndpoint::check_password(
     Call& call, const std::optional<domain::OrganizationView>& at) {
-  const std::string login = canonical_login(*form_value(call.form, "username"));
-  const std::string_view key = at ? at->key : std::string_view();
-  // Nobody's account is throttled like somebody's: by the name that was tried.
-  const std::string subject =
-      "user:" + (at ? std::string(key) : "?" + *form_value(call.form, "organization")) + '\n' +
-      login;
-  if (const auto wait = accounts_.take(subject)) {
-    return stop(refused(denied_event(call, key, "locked_out"),
-                        retry_later(429, "slow_down", "too many failed attempts", *wait)));
-  }
-  std::optional<store::UserAccount> user;
-  const auto found = ports_.directory.find_user(domain::OrgKey(at ? key : "0"), login);
-  if (!found && found.error().code != Code::invalid)
-    return broken("looking up a user", found.error());
-  if (found && at) user = *found;
-  const auto good =
-      hasher_.verify(Secret(*form_value(call.form, "password")), user ? user->password_hash : "");
-  if (!good) {
-    if (good.error().reason == "busy") {
+  auto user = passwords_.check({.request = call.request,
+                                .client_id = call.client.id,
+                                .grant_type = call.grant_type,
+                                .organization_typed = *form_value(call.form, "organization"),
+                                .organization = at,
+                                .login_typed = *form_value(call.form, "username"),
+                                .password = Secret(*form_value(call.form, "password"))});
+  if (user) return std::move(*user);
+  switch (user.error().why) {
+    case PasswordRefusal::Why::wrong: return stop(invalid_grant());
+    case PasswordRefusal::Why::locked:
+      return stop(retry_later(429, "slow_down", "too many failed attempts", user.error().wait));
+    case PasswordRefusal::Why::busy:
       return stop(retry_later(503, "temporarily_unavailable", "too many sign-ins at once",
                               std::chrono::seconds(2)));
-    }
-    return broken("checking a password", good.error());
+    case PasswordRefusal::Why::unavailable: break;
   }
-  if (!*good || !user->active) {
-    auto event = denied_event(call, key,
-                              !at      ? "organization_unknown"
-                              : !user  ? "user_unknown"
-                              : !*good ? "password"
-                                       : "disabled");
-    if (user) event.actor = user->id;
-    return stop(refused(std::move(event), invalid_grant()));
-  }
-  accounts_.forgive(subject);
-  return std::move(*user);
+  return stop(unavailable());
 }
 
 std::expected<TokenEndpoint::Rights, http::Response> TokenEndpoint::rights_of(

@@ -37,11 +37,15 @@ struct ClientAccount {
   std::string id;
   std::optional<domain::OrgKey> organization;  // of a service; none for a first-party application
   std::string secret_hash;  // SHA-256, 32 bytes; "" when the client has no secret
-  bool client_credentials = false, password = false, refresh_token = false;  // grant types
+  // Grant types.
+  bool client_credentials = false, password = false, refresh_token = false;
+  bool authorization_code = false;
   std::vector<domain::Permission>
       permissions;  // a service's own; a ceiling for an application ("" = none)
   std::vector<domain::RoleName> roles;
   bool active = true;
+  // Where a browser may be sent: with a code, and after signing out.
+  std::vector<std::string> redirect_uris, signed_out_uris;
 };
 
 struct AccessGrant {
@@ -65,6 +69,7 @@ struct RefreshFamily {
   std::vector<domain::Permission> scope;  // what was asked for; empty: all that the roles give
   std::int64_t created_at = 0;
   std::int64_t expires_at = 0;
+  std::string session;  // hash of the browser's session that it came from; "" for none
 };
 
 struct RefreshToken {

@@ -22,13 +22,33 @@ Result<void> one(const pg::Rows& changed, std::string_view what) {
   return {};
 }
 
-// Whoever was let in under the old state signs in again.
+constexpr std::int64_t kLongestLife = 24 * 3600 + 300;  // of an access token, with the clocks' skew
+
+// Whoever was let in under the old state signs in again, everywhere.
 Result<void> end_sessions(pg::Connection& connection, const domain::UserId& user,
                           std::string_view reason, std::int64_t now_s) {
   TRY(connection.query(
       "UPDATE domicile_directory.refresh_family SET revoked_at = to_timestamp($2), reason = $3"
       " WHERE user_id = $1 AND revoked_at IS NULL",
       {user.text(), number(now_s), std::string(reason)}));
+  TRY(
+      connection.query("UPDATE domicile_directory.browser_session SET ended_at = to_timestamp($2)"
+                       " WHERE user_id = $1 AND ended_at IS NULL",
+                       {user.text(), number(now_s)}));
+  return add_revocation(connection, {.kind = Revocation::Kind::user,
+                                     .subject = user.text(),
+                                     .issued_before = now_s,
+                                     .expires_at = now_s + kLongestLife});
+}
+
+Result<void> add_uris(pg::Connection& connection, const std::string& client,
+                      const std::string& purpose, const std::vector<std::string>& uris) {
+  for (const std::string& uri : uris) {
+    TRY(
+        connection.query("INSERT INTO domicile_directory.client_uri (client_id, purpose, uri)"
+                         " VALUES ($1, $2, $3)",
+                         {client, purpose, uri}));
+  }
   return {};
 }
 
@@ -42,6 +62,7 @@ std::string grant_types_of(const ClientAccount& client) {
   add(client.client_credentials, "client_credentials");
   add(client.password, "password");
   add(client.refresh_token, "refresh_token");
+  add(client.authorization_code, "authorization_code");
   return out;
 }
 
@@ -183,7 +204,8 @@ Result<void> PgDirectory::add_client(const ClientAccount& client, const Administ
          client.secret_hash.empty() ? std::nullopt : pg::Param(bytea(client.secret_hash)),
          grant_types_of(client), joined<domain::Permission>(client.permissions),
          joined<domain::RoleName>(client.roles)}));
-    return {};
+    TRY(add_uris(connection, client.id, "redirect", client.redirect_uris));
+    return add_uris(connection, client.id, "signed_out", client.signed_out_uris);
   });
 }
 
@@ -251,6 +273,26 @@ Result<void> PgDirectory::revoke_grant(std::string_view id, std::int64_t now_s,
     note.permissions = revoked.text(0, 3);
     note.ticket = revoked.text(0, 4);
     return {};
+  });
+}
+
+Result<void> PgDirectory::revoke_tokens(const Revocation& revocation,
+                                        const domain::OrgKey& organization, std::int64_t now_s,
+                                        const Administrator& by) {
+  const bool person = revocation.kind == Revocation::Kind::user;
+  const Note note{.operation = "token.revoke",
+                  .activity = "remove",
+                  .organization = organization.text(),
+                  .acting_organization = organization.text(),
+                  .subject = person ? revocation.subject : "",
+                  .resource = person ? "user:" + revocation.subject
+                              : revocation.kind == Revocation::Kind::token
+                                  ? "token:" + revocation.subject
+                                  : "organization:" + revocation.subject};
+  return administer(by, note, [&](pg::Connection& connection) -> Result<void> {
+    if (person)
+      return end_sessions(connection, domain::UserId(revocation.subject), "revoked", now_s);
+    return add_revocation(connection, revocation);
   });
 }
 

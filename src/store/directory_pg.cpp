@@ -30,7 +30,11 @@ const char* const kClient =
     "SELECT id, organization, encode(secret_hash, 'hex'), 'client_credentials' = ANY (grant_types),"
     " 'password' = ANY (grant_types), 'refresh_token' = ANY (grant_types), "
     "array_to_string(permissions, ' '),"
-    " array_to_string(roles, ' '), state = 'active' FROM domicile_directory.client ";
+    " array_to_string(roles, ' '), state = 'active', 'authorization_code' = ANY (grant_types),"
+    " (SELECT string_agg(uri, ' ' ORDER BY uri) FROM domicile_directory.client_uri"
+    " WHERE client_id = id AND purpose = 'redirect'),"
+    " (SELECT string_agg(uri, ' ' ORDER BY uri) FROM domicile_directory.client_uri"
+    " WHERE client_id = id AND purpose = 'signed_out') FROM domicile_directory.client ";
 
 ClientAccount client_of(const pg::Rows& rows, int row) {
   ClientAccount client;
@@ -43,6 +47,9 @@ ClientAccount client_of(const pg::Rows& rows, int row) {
   client.permissions = split<domain::Permission>(rows.text(row, 6));
   client.roles = split<domain::RoleName>(rows.text(row, 7));
   client.active = rows.boolean(row, 8);
+  client.authorization_code = rows.boolean(row, 9);
+  client.redirect_uris = split<std::string>(rows.text(row, 10));
+  client.signed_out_uris = split<std::string>(rows.text(row, 11));
   return client;
 }
 

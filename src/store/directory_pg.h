@@ -10,10 +10,11 @@
 
 #include "store/directory.h"
 #include "store/pg_pool.h"
+#include "store/sign_ins.h"
 
 namespace domicile::store {
 
-class PgDirectory final : public Directory {
+class PgDirectory final : public Directory, public SignIns {
  public:
   struct Options {
     std::string dsn;
@@ -44,6 +45,18 @@ class PgDirectory final : public Directory {
                                                     const KeyPlan& plan) override;
   Result<int> drain_outbox(int most, const Recorder& record) override;
 
+  Result<void> start_session(const BrowserSession& session) override;
+  Result<std::optional<BrowserSession>> find_session(std::string_view hash,
+                                                     std::int64_t now_s) override;
+  Result<void> end_session(std::string_view hash, std::int64_t now_s) override;
+  Result<void> add_code(const AuthorizationCode& code) override;
+  Result<CodeLookup> find_code(std::string_view hash, std::int64_t now_s) override;
+  Result<RefreshState> redeem_code(std::string_view hash, const CodeRedemption& redemption,
+                                   std::int64_t now_s,
+                                   const std::function<Result<void>()>& before_commit) override;
+  Result<void> revoke(const Revocation& revocation, std::int64_t now_s) override;
+  Result<std::vector<Revocation>> revocations(std::int64_t now_s) override;
+
   // Administration, by `Administrator::name`. Every change puts its event into the outbox in the
   // same transaction. Where `commit` is no, everything is tried and then undone: a dry run that the
   // database's own rules have seen.
@@ -71,6 +84,9 @@ class PgDirectory final : public Directory {
   Result<std::vector<AccessGrant>> grants(
       const std::optional<domain::OrgKey>& organization);  // either side of it
   Result<void> revoke_grant(std::string_view id, std::int64_t now_s, const Administrator& by);
+  // Calls access tokens back; for a user also the refresh tokens and sessions.
+  Result<void> revoke_tokens(const Revocation& revocation, const domain::OrgKey& organization,
+                             std::int64_t now_s, const Administrator& by);
   // Is the organization homed in this region, as the region's own database says?
   Result<bool> homed(const domain::OrgKey& organization);
   // The region this database is of.

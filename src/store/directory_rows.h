@@ -10,7 +10,7 @@
 
 #include "base/encoding.h"
 #include "pg/connection.h"
-#include "store/directory.h"
+#include "store/sign_ins.h"
 
 namespace domicile::store {
 
@@ -45,6 +45,11 @@ extern const char* const kUser;
 extern const char* const kClient;
 UserAccount user_of(const pg::Rows& rows, int row);
 ClientAccount client_of(const pg::Rows& rows, int row);
+
+// Within a transaction.
+Result<void> insert_family(pg::Connection& connection, const RefreshFamily& family,
+                           const RefreshToken& first);
+Result<void> add_revocation(pg::Connection& connection, const Revocation& revocation);
 
 // Without the row that PostgreSQL quotes.
 Error without_row(Error error);

@@ -65,22 +65,28 @@ Result<void> insert_token(pg::Connection& connection, std::string_view family,
 
 }  // namespace
 
+Result<void> insert_family(pg::Connection& connection, const RefreshFamily& family,
+                           const RefreshToken& first) {
+  // Families of the past go when new ones come: the table stays as large as what is in use.
+  TRY(
+      connection.query("DELETE FROM domicile_directory.refresh_family WHERE id IN ("
+                       " SELECT id FROM domicile_directory.refresh_family"
+                       " WHERE expires_at < to_timestamp($1) LIMIT 20 FOR UPDATE SKIP LOCKED)",
+                       {number(family.created_at)}));
+  TRY(connection.query(
+      "INSERT INTO domicile_directory.refresh_family"
+      " (id, user_id, client_id, organization, scope, created_at, expires_at, session) VALUES"
+      " ($1, $2, $3, $4, string_to_array($5, ' '), to_timestamp($6), to_timestamp($7), $8)",
+      {family.id, family.user.text(), family.client_id, family.organization.text(),
+       joined<domain::Permission>(family.scope), number(family.created_at),
+       number(family.expires_at),
+       family.session.empty() ? std::nullopt : pg::Param(bytea(family.session))}));
+  return insert_token(connection, family.id, first);
+}
+
 Result<void> PgDirectory::start_family(const RefreshFamily& family, const RefreshToken& first) {
   return write(Commit::yes, [&](pg::Connection& connection) -> Result<void> {
-    // Families of the past go when new ones come: the table stays as large as what is in use.
-    TRY(
-        connection.query("DELETE FROM domicile_directory.refresh_family WHERE id IN ("
-                         " SELECT id FROM domicile_directory.refresh_family"
-                         " WHERE expires_at < to_timestamp($1) LIMIT 20 FOR UPDATE SKIP LOCKED)",
-                         {number(family.created_at)}));
-    TRY(connection.query(
-        "INSERT INTO domicile_directory.refresh_family"
-        " (id, user_id, client_id, organization, scope, created_at, expires_at)"
-        " VALUES ($1, $2, $3, $4, string_to_array($5, ' '), to_timestamp($6), to_timestamp($7))",
-        {family.id, family.user.text(), family.client_id, family.organization.text(),
-         joined<domain::Permission>(family.scope), number(family.created_at),
-         number(family.expires_at)}));
-    return insert_token(connection, family.id, first);
+    return insert_family(connection, family, first);
   });
 }
 

@@ -16,7 +16,8 @@ constexpr const char* kGuardTables = R"(
   OR n.nspname = 'domicile_directory')";
 constexpr const char* kSecretTables =
     "('domicile_directory.signing_key', 'domicile_directory.refresh_token', "
-    "'domicile_directory.refresh_family', 'domicile_private.context_key')";
+    "'domicile_directory.refresh_family', 'domicile_directory.browser_session', "
+    "'domicile_directory.authorization_code', 'domicile_private.context_key')";
 
 Result<void> closed_tables(pg::Connection& connection) {
   auto rows = TRY(connection.query(R"(
@@ -84,7 +85,7 @@ Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::st
            OR (NOT $3::bool AND ({0}) AND ($4::bool OR n.nspname || '.' || c.relname NOT IN {1}))
            OR (NOT $3::bool AND $4::bool AND n.nspname || '.' || c.relname IN {1}))
     ORDER BY n.nspname ~ '^domicile(_|$)', n.nspname,
-             pg_catalog.array_position(ARRAY['user_account', 'client', 'refresh_family']::text[], c.relname::text) NULLS LAST, c.relname)",
+             pg_catalog.array_position(ARRAY['user_account', 'client', 'browser_session', 'refresh_family']::text[], c.relname::text) NULLS LAST, c.relname)",
                   kGuardTables, kSecretTables),
       {list_of(schemas), list_of(tables), part ? "true" : "false", secrets ? "true" : "false"}));
   for (int i = 0; i < rows.size(); ++i) {

@@ -139,6 +139,7 @@ Result<domain::Principal> read_claims(const simdjson::dom::object& claims,
   if (!TRY(has_audience(claims, rules.audience)))
     return refuse(reason::audience, "the token is for another audience");
   principal.expires_at = TRY(check_times(claims, rules));
+  get_whole(claims, "iat", principal.issued_at);
   if (!get_text(claims, "region", text)) return wrong("region");
   if (text != rules.region.view()) {
     return refuse(reason::region, "the token's region is not that of its issuer");
@@ -147,6 +148,7 @@ Result<domain::Principal> read_claims(const simdjson::dom::object& claims,
   if (!token_text(claims, "sub", text)) return wrong("sub");
   principal.subject = domain::UserId(text);
   if (!token_text(claims, "client_id", text)) return wrong("client_id");
+  principal.client_id = text;
   if (!token_text(claims, "jti", text)) return wrong("jti");
   principal.token_id = text;
   if (!get_text(claims, "org", text)) return wrong("org");

@@ -19,5 +19,6 @@ inline constexpr std::string_view audience = "token_audience";
 inline constexpr std::string_view expired = "token_expired";
 inline constexpr std::string_view not_yet = "token_not_yet_valid";
 inline constexpr std::string_view region = "token_region";  // issuer of another region
+inline constexpr std::string_view revoked = "token_revoked";
 
 }  // namespace domicile::token::reason

@@ -1,0 +1,91 @@
+// What a browser's sign-in leaves in the regional directory: sessions, authorization codes, and the
+// access tokens that were called back. SignIns is the port that the issuer stands on, beside
+// Directory; the same rules hold (blocking, thread-safe, times in Unix seconds, its errors).
+// `hash` is always the SHA-256 (32 bytes) of a random secret that only the browser or the client
+// has.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "domain/principal.h"
+#include "store/directory.h"
+
+namespace domicile::store {
+
+struct BrowserSession {
+  std::string hash;
+  domain::UserId user;
+  domain::OrgKey organization;
+  std::int64_t signed_in_at = 0;
+  std::int64_t expires_at = 0;
+};
+
+struct AuthorizationCode {
+  std::string hash;
+  std::string client_id;
+  std::string redirect_uri;
+  std::string challenge;  // PKCE, S256
+  domain::UserId user;
+  domain::OrgKey organization;
+  std::vector<domain::Permission> scope;  // what was asked for; empty: all that the roles give
+  bool openid = false;                    // an ID token is wanted
+  std::string nonce;
+  std::string session;  // hash of the browser's session
+  std::int64_t signed_in_at = 0;
+  std::int64_t expires_at = 0;
+};
+
+// `reused`: redeemed before.
+struct CodeLookup {
+  RefreshState state = RefreshState::unknown;
+  AuthorizationCode code;  // unless unknown
+};
+
+// What a code is redeemed for.
+struct CodeRedemption {
+  std::string token_id;  // of the access token
+  std::int64_t token_expires_at = 0;
+  std::optional<RefreshFamily> family;
+  RefreshToken first;  // of the family
+};
+
+struct Revocation {
+  enum class Kind { token, user, organization };
+  Kind kind = Kind::token;
+  std::string subject;             // jti, user id or organization key
+  std::int64_t issued_before = 0;  // tokens issued up to then, this second included
+  std::int64_t expires_at = 0;     // when the last of these tokens has expired anyway
+};
+
+class SignIns {
+ public:
+  virtual ~SignIns() = default;
+
+  virtual Result<void> start_session(const BrowserSession& session) = 0;
+  // Neither expired nor ended, of a user who is still active in the session's organization.
+  virtual Result<std::optional<BrowserSession>> find_session(std::string_view hash,
+                                                             std::int64_t now_s) = 0;
+  // With the refresh tokens that came from it. Ending twice is no error.
+  virtual Result<void> end_session(std::string_view hash, std::int64_t now_s) = 0;
+
+  virtual Result<void> add_code(const AuthorizationCode& code) = 0;
+  virtual Result<CodeLookup> find_code(std::string_view hash, std::int64_t now_s) = 0;
+  // Uses the code up and stores what it was redeemed for, in one transaction whose last act is
+  // `before_commit`, as in Directory::rotate_refresh(). A code that was redeemed before ends the
+  // refresh tokens and the access token that it was redeemed for.
+  virtual Result<RefreshState> redeem_code(std::string_view hash, const CodeRedemption& redemption,
+                                           std::int64_t now_s,
+                                           const std::function<Result<void>()>& before_commit) = 0;
+
+  virtual Result<void> revoke(const Revocation& revocation, std::int64_t now_s) = 0;
+  // Those that have not expired.
+  virtual Result<std::vector<Revocation>> revocations(std::int64_t now_s) = 0;
+};
+
+}  // namespace domicile::store
