@@ -6,7 +6,7 @@ SET LOCAL ROLE domicile_owner;
 CREATE TABLE domicile_directory.client_uri (
   client_id text NOT NULL REFERENCES domicile_directory.client ON DELETE CASCADE,
   purpose   text NOT NULL CHECK (purpose IN ('redirect', 'signed_out')),
-  uri       text NOT NULL CHECK (uri OPERATOR(pg_catalog.~) '^[!-~]{1,2048}$'),
+  uri       text NOT NULL CHECK (uri OPERATOR(pg_catalog.~) '^[!-~]+$' AND pg_catalog.length(uri) <= 2048),
   PRIMARY KEY (client_id, purpose, uri)
 );
 
