@@ -38,6 +38,10 @@ constexpr ExplainedReason kReasons[] = {
     {"token_audience", "The token is for another service.", "Ask for one with audience domicile."},
     {"token_region", "The token names another region than its issuer's.",
      "The issuer's configuration does not fit the registry's regions: look at both."},
+    {"token_revoked",
+     "The token was called back: it alone, all of the person's, or all of the organization's.",
+     "Sign in again. domicile audit list --kind grant_changed, and operation oauth2.revoke, say who "
+     "called it back."},
     {"organization_missing", "The route finds the organization in a header, and it is absent.",
      "Send the header that the route's organization = \"header:...\" names."},
     {"duplicate_organization", "The header that names the organization stands twice.",

@@ -25,7 +25,7 @@ constexpr std::string_view kStyle =
     "input:focus-visible,button:focus-visible,a:focus-visible"
     "{outline:3px solid #2563eb;outline-offset:2px}"
     ".error{padding:.6rem .8rem;border:1px solid #b91c1c;border-left-width:.4rem;"
-    "border-radius:.4rem}.hint{color:GrayText;font-size:.9rem;margin:.25rem 0 0}";
+    "border-radius:.4rem}.hint{font-size:.9rem;margin:.25rem 0 0}";
 
 std::string policy(const std::vector<std::string>& destinations) {
   static const std::string style =
