@@ -15,9 +15,10 @@ using namespace domicile;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size > 4096) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
-  const store::ClientAccount client{.id = "app",
-                                    .authorization_code = true,
-                                    .redirect_uris = {"https://app.test/done", "http://127.0.0.1/cb"}};
+  const store::ClientAccount client{
+      .id = "app",
+      .authorization_code = true,
+      .redirect_uris = {"https://app.test/done", "http://127.0.0.1/cb"}};
   if (const auto form = http::parse_form(input)) {
     if (auto request = issuer::identify_client(*form, client)) {
       CHECK(request->redirect_uri == "https://app.test/done" ||

@@ -35,7 +35,7 @@ CREATE TABLE domicile_directory.client (
   secret_hash  bytea CHECK (pg_catalog.length(secret_hash) = 32),
   grant_types  text[] NOT NULL CHECK (grant_types OPERATOR(pg_catalog.<@)
                                       ARRAY['client_credentials', 'password', 'refresh_token',
-                                            'authorization_code']),
+                                            'authorization_code', 'token_exchange']),
   permissions  text[] NOT NULL DEFAULT '{}',
   roles        text[] NOT NULL DEFAULT '{}',
   state        text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'disabled')),

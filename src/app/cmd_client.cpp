@@ -20,7 +20,7 @@ struct ClientOptions {
   std::string organization;
   std::vector<std::string> roles, permissions, redirect_uris, signed_out_uris;
   std::string secret_file;
-  bool confidential = false;
+  bool confidential = false, token_exchange = false;
 };
 
 std::string grant_types(const store::ClientAccount& client) {
@@ -29,6 +29,7 @@ std::string grant_types(const store::ClientAccount& client) {
   if (client.password) out += " password";
   if (client.refresh_token) out += " refresh_token";
   if (client.authorization_code) out += " authorization_code";
+  if (client.token_exchange) out += " token_exchange";
   return out.empty() ? out : out.substr(1);
 }
 
@@ -69,13 +70,15 @@ Result<int> create(const Cli& cli, const ClientOptions& options) {
   client.redirect_uris = sorted(options.redirect_uris);
   client.signed_out_uris = sorted(options.signed_out_uris);
   if (options.organization.empty()) {
-    client.refresh_token = true;
     client.authorization_code = !client.redirect_uris.empty();
-    client.password = !client.authorization_code;
+    client.token_exchange = options.token_exchange;
+    client.password = !client.authorization_code && !client.token_exchange;
+    client.refresh_token = client.authorization_code || client.password;
     if (!client.roles.empty()) return fail(Code::invalid, "--role is for services: give --org too");
   } else {
-    if (!client.redirect_uris.empty() || !client.signed_out_uris.empty())
-      return fail(Code::invalid, "--redirect-uri is for applications, which have no --org");
+    if (!client.redirect_uris.empty() || !client.signed_out_uris.empty() || options.token_exchange)
+      return fail(Code::invalid,
+                  "--redirect-uri and --token-exchange are for applications, which have no --org");
     client.organization = TRY(domain::parse_org_key(options.organization));
     client.client_credentials = true;
   }
@@ -165,6 +168,8 @@ void add_client(CLI::App& root, Cli& cli) {
       ->add_option("--signed-out-uri", options->signed_out_uris,
                    "Where the browser may go after signing out; several times")
       ->type_name("URI");
+  creates->add_flag("--token-exchange", options->token_exchange,
+                    "Exchanges tokens of the region's external identity providers (RFC 8693)");
   creates->add_flag("--confidential", options->confidential,
                     "An application that can keep a secret gets one");
   creates

@@ -40,7 +40,8 @@ constexpr ExplainedReason kReasons[] = {
      "The issuer's configuration does not fit the registry's regions: look at both."},
     {"token_revoked",
      "The token was called back: it alone, all of the person's, or all of the organization's.",
-     "Sign in again. domicile audit list --kind grant_changed, and operation oauth2.revoke, say who "
+     "Sign in again. domicile audit list --kind grant_changed, and operation oauth2.revoke, say "
+     "who "
      "called it back."},
     {"organization_missing", "The route finds the organization in a header, and it is absent.",
      "Send the header that the route's organization = \"header:...\" names."},

@@ -215,7 +215,7 @@ class Reader {
   LocalRegion region(std::string_view name, const toml::table& table) {
     known(table, fmt::format("region.{}.", name),
           {"jurisdiction", "locations", "master", "door_port", "application_port",
-           "postgresql_port"});
+           "postgresql_port", "external_issuers"});
     LocalRegion local;
     const unsigned line = line_of(table);
     const auto keep = [&](auto parsed, auto& target) {
@@ -242,6 +242,7 @@ class Reader {
     local.door_port = port(table, "door_port");
     local.application_port = port(table, "application_port");
     local.postgresql_port = port(table, "postgresql_port");
+    local.external_issuers = path(table, "external_issuers", false);
     return local;
   }
 
@@ -298,6 +299,9 @@ Result<LocalConfig> load_local_config(const Path& file) {
   std::vector<Path> needed = {config.application.schema, config.application.catalog,
                               config.application.routes};
   if (!config.application.roles.empty()) needed.push_back(config.application.roles);
+  for (const LocalRegion& local : config.regions) {
+    if (!local.external_issuers.empty()) needed.push_back(local.external_issuers);
+  }
   needed.insert(needed.end(), config.application.files.begin(), config.application.files.end());
   std::string missing;
   for (const Path& path : needed) {

@@ -15,6 +15,7 @@
 //   postgresql = "postgres", node = "proxy", application = "www-data"
 //   [region.ca-central-1]
 //   jurisdiction = "CA", locations = ["ca-central-1"], master = true
+//   external_issuers = "ca-providers.toml"                    # optional: app/external_issuers.h
 //   door_port = 8441, application_port = 8541, postgresql_port = 5541     # optional: preferred
 //   ports
 //
@@ -53,6 +54,7 @@ struct LocalRegion {
   std::uint16_t door_port = 0;  // 0: any
   std::uint16_t application_port = 0;
   std::uint16_t postgresql_port = 0;
+  std::filesystem::path external_issuers;  // empty: no identity provider
 };
 
 struct LocalConfig {

@@ -80,6 +80,12 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
   }
   const std::string roles =
       context.config.application.roles.empty() ? "" : "roles = \"../../../roles.toml\"\n";
+  std::string external;
+  if (!local.external_issuers.empty()) {
+    TRY(write_owned(folder / "external-issuers.toml",
+                    TRY(read_file(local.external_issuers, 1u << 20)), context.node, 0600));
+    external = "external = \"external-issuers.toml\"\n";
+  }
   const std::string text = fmt::format(
       "# Written by domicile up before every start.\n"
       "[node]\nregion = \"{}\"\nstate_directory = \"state\"\n\n"
@@ -87,10 +93,10 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
       "[database]\ndsn_file = \"node.dsn\"\n\n"
       "[registry]\n{}\n"
       "[peers]\ntoken_file = \"peer.token\"\nca_file = \"ca.pem\"\npepper_file = \"pepper\"\n\n"
-      "[issuer]\nurl = \"{}\"\nkey_file = \"issuer.key\"\n{}\n"
+      "[issuer]\nurl = \"{}\"\nkey_file = \"issuer.key\"\n{}{}\n"
       "[gateway]\nroutes = \"../../../routes.toml\"\nupstream = \"127.0.0.1:{}\"\n\n"
       "[audit]\ndirectory = \"audit\"\n",
-      id, context.port(local, "door"), registry, context.url(local), roles,
+      id, context.port(local, "door"), registry, context.url(local), roles, external,
       context.port(local, "application"));
   return write_owned(folder / "node.toml", text, context.node, 0600);
 }

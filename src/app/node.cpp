@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "app/external_issuers.h"
 #include "app/node_handlers.h"
 #include "app/roles_file.h"
 #include "audit/ledger.h"
@@ -13,7 +14,7 @@
 #include "crypto/hmac.h"
 #include "gateway/http_gateway.h"
 #include "issuer/issuer.h"
-#include "issuer/peer_keys.h"
+#include "issuer/remote_keys.h"
 #include "registry/feed_handler.h"
 #include "registry/follower.h"
 #include "registry/home_keeper.h"
@@ -110,7 +111,8 @@ struct Node::Parts {
   std::unique_ptr<registry::HomeKeeper> keeper;
   std::unique_ptr<issuer::Issuer> issuer;
   std::unique_ptr<gateway::HttpGateway> door;
-  std::unique_ptr<issuer::PeerKeys> peer_keys;
+  std::unique_ptr<issuer::RemoteKeys> peer_keys;
+  std::unique_ptr<issuer::RemoteKeys> external_keys;  // of identity providers; null without
 
   Parts(NodeConfig c, const Clock& k) : config(std::move(c)), clock(k) {}
 
@@ -165,7 +167,7 @@ struct Node::Parts {
          .clock = clock,
          .snapshot = [this] { return follower->current(); },
          .hash_domain = domain_hasher(secrets.pepper)},
-        TRY(load_roles_file(config.roles_file)),
+        TRY(load_roles_file(config.roles_file)), TRY(load_external_issuers(config.external_file)),
         TRY(crypto::SealingKey::create(secrets.issuer_key))));
     return {};
   }
@@ -233,6 +235,15 @@ struct Node::Parts {
     return {};
   }
 
+  std::vector<issuer::KeySource> other_issuers() const {
+    std::vector<issuer::KeySource> out;
+    for (const domain::Region& region : follower->current()->regions()) {
+      if (region.id != config.region)
+        out.push_back({region.url, region.url + "/.well-known/jwks.json"});
+    }
+    return out;
+  }
+
   void connect() {
     issuer->on_keys([this](std::shared_ptr<const token::KeySet> keys) {
       door->trust_issuer({config.issuer_url, config.region, std::move(keys)});
@@ -240,20 +251,29 @@ struct Node::Parts {
     issuer->on_revocations([this](issuer::RevocationList::Set revoked) {
       door->update_revocations(std::move(revoked));
     });
-    peer_keys = std::make_unique<issuer::PeerKeys>(
-        issuer::PeerKeysOptions{.region = config.region,
-                                .client = {.ca_file = config.peer_ca_file}},
-        clock, [this] { return follower->current(); },
-        [this](const std::string& name, const token::TrustedIssuer* keys) {
-          if (keys != nullptr)
-            door->trust_issuer(*keys);
-          else
-            door->distrust_issuer(name);
+    const issuer::RemoteKeysOptions fetching{.client = {.ca_file = config.peer_ca_file}};
+    peer_keys = std::make_unique<issuer::RemoteKeys>(
+        fetching, clock, [this] { return other_issuers(); },
+        [this](const std::string& name, std::shared_ptr<const token::KeySet> keys) {
+          for (const domain::Region& region : follower->current()->regions()) {
+            if (keys != nullptr && region.url == name)
+              return door->trust_issuer({name, region.id, std::move(keys)});
+          }
+          door->distrust_issuer(name);
         });
+    if (const auto providers = issuer->external().sources(); !providers.empty()) {
+      external_keys = std::make_unique<issuer::RemoteKeys>(
+          issuer::RemoteKeysOptions{}, clock, [providers] { return providers; },
+          [this](const std::string& name, std::shared_ptr<const token::KeySet> keys) {
+            issuer->external().set_keys(name, std::move(keys));
+          });
+      issuer->external().on_unknown_key(
+          [this](std::string_view name) { external_keys->unknown_key(name); });
+    }
     follower->subscribe([this](const registry::Follower::Snapshot& snapshot) {
       door->update_snapshot(snapshot);
       keeper->update(snapshot);
-      peer_keys->snapshot_changed();
+      peer_keys->sources_changed();
     });
   }
 };
@@ -265,6 +285,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
   const Secrets secrets = TRY(read_secrets(config));
   TRY(load_routes(config));  // before anything is opened: a bad route file changes nothing
   TRY(load_roles_file(config.roles_file));
+  TRY(load_external_issuers(config.external_file));
   std::error_code error;
   std::filesystem::create_directories(config.state_directory, error);
   if (error) {
@@ -314,6 +335,7 @@ void Node::stop(std::chrono::milliseconds deadline) {
   // Whoever calls the door ends before the door does.
   if (parts_->follower != nullptr) parts_->follower->stop();
   parts_->peer_keys.reset();
+  parts_->external_keys.reset();
   if (parts_->issuer != nullptr) parts_->issuer->stop();
   parts_->watch.reset();
   if (parts_->door != nullptr) parts_->door->stop();

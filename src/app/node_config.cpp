@@ -129,6 +129,7 @@ class Loader {
     config_.issuer_key_file =
         path("issuer.key_file", "a file (mode 0600) with 32 random bytes in hex");
     config_.roles_file = optional_path("issuer.roles");
+    config_.external_file = optional_path("issuer.external");
     config_.routes_file = path("gateway.routes", "the application's route file");
     config_.upstream = endpoint("gateway.upstream", "127.0.0.1:9000");
     config_.authorize_proxies = reader_.texts("gateway.authorize_proxies");

@@ -26,6 +26,7 @@
 //     url = "https://ca.example.com"    # what tokens name as their issuer: this region's door
 //     key_file = "issuer.key"           # 32 bytes in hex: seals the signing keys at rest
 //     roles = "roles.toml"              # optional
+//     external = "external-issuers.toml"   # identity providers whose tokens are exchanged; optional
 //   [gateway]
 //     routes = "routes.toml"
 //     upstream = "127.0.0.1:9000"       # the application
@@ -77,7 +78,8 @@ struct NodeConfig {
 
   std::string issuer_url;
   Path issuer_key_file;
-  Path roles_file;  // empty: built-in roles
+  Path roles_file;     // empty: built-in roles
+  Path external_file;  // empty: no identity provider
 
   Path routes_file;
   Endpoint upstream;

@@ -52,14 +52,16 @@ Result<void> check(const IssuerOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Issuer>> Issuer::create(IssuerOptions options, IssuerPorts ports,
-                                               RoleBook roles, crypto::SealingKey sealing_key) {
+                                               RoleBook roles,
+                                               std::vector<token::ExternalIssuer> external,
+                                               crypto::SealingKey sealing_key) {
   TRY(check(options));
-  return std::unique_ptr<Issuer>(
-      new Issuer(std::move(options), std::move(ports), std::move(roles), std::move(sealing_key)));
+  return std::unique_ptr<Issuer>(new Issuer(std::move(options), std::move(ports), std::move(roles),
+                                            std::move(external), std::move(sealing_key)));
 }
 
 Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
-               crypto::SealingKey sealing_key)
+               std::vector<token::ExternalIssuer> external, crypto::SealingKey sealing_key)
     : options_(std::move(options)),
       ports_(std::move(ports)),
       roles_(std::move(roles)),
@@ -68,10 +70,11 @@ Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
       hasher_(options_.password),
       passwords_(options_, ports_, hasher_),
       revocations_(ports_.sign_ins, ports_.clock),
+      external_(std::move(external)),
       discoveries_(options_.discovery, ports_.clock),
       evidence_(ports_.events, ports_.clock, options_.region),
       tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, passwords_,
-                                              revocations_)),
+                                              revocations_, external_)),
       authorization_(std::make_unique<AuthorizationEndpoint>(options_, ports_, locator_, passwords_,
                                                              discoveries_)) {}
 
@@ -154,7 +157,8 @@ http::Response Issuer::metadata(const http::Request& request) const {
       {"end_session_endpoint", at("/oauth2/logout")},
       {"jwks_uri", at("/.well-known/jwks.json")},
       {"grant_types_supported",
-       {"authorization_code", "client_credentials", "password", "refresh_token"}},
+       {"authorization_code", "client_credentials", "password", "refresh_token",
+        "urn:ietf:params:oauth:grant-type:token-exchange"}},
       {"response_types_supported", {"code"}},
       {"response_modes_supported", {"query"}},
       {"code_challenge_methods_supported", {"S256"}},

@@ -22,6 +22,7 @@
 #include "crypto/sealed.h"
 #include "http/message.h"
 #include "issuer/evidence.h"
+#include "issuer/external_identities.h"
 #include "issuer/options.h"
 #include "issuer/password_check.h"
 #include "issuer/revocation_list.h"
@@ -36,7 +37,9 @@ class Issuer {
  public:
   // Code::invalid when an option cannot be right.
   static Result<std::unique_ptr<Issuer>> create(IssuerOptions options, IssuerPorts ports,
-                                                RoleBook roles, crypto::SealingKey sealing_key);
+                                                RoleBook roles,
+                                                std::vector<token::ExternalIssuer> external,
+                                                crypto::SealingKey sealing_key);
   ~Issuer();  // stops
 
   http::Response handle(const http::Request& request);
@@ -55,10 +58,13 @@ class Issuer {
   bool ready() const { return keys_.keys() != nullptr; }
   KeyRing& keys() { return keys_; }
   RevocationList& revocations() { return revocations_; }
+  // The identity providers whose tokens are exchanged: fetch their keys and bring them here.
+  ExternalIdentities& external() { return external_; }
   const IssuerOptions& options() const { return options_; }
 
  private:
-  Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles, crypto::SealingKey sealing_key);
+  Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
+         std::vector<token::ExternalIssuer> external, crypto::SealingKey sealing_key);
   http::Response metadata(const http::Request& request) const;
   http::Response jwks(const http::Request& request) const;
   http::Response discovery(const http::Request& request);
@@ -72,6 +78,7 @@ class Issuer {
   PasswordHasher hasher_;
   PasswordCheck passwords_;
   RevocationList revocations_;
+  ExternalIdentities external_;
   Throttle discoveries_;
   Evidence evidence_;
   std::unique_ptr<TokenEndpoint> tokens_;

@@ -80,7 +80,7 @@ class IssuerTest : public ::testing::Test {
     options.password = {.memory_kib = 64, .iterations = 1};
     issuer = Issuer::create(std::move(options),
                             {directory, directory, sink, clock, [this] { return snapshot_; }, {}},
-                            RoleBook::built_in(),
+                            RoleBook::built_in(), external,
                             crypto::SealingKey::create(Secret(std::string(32, 'k'))).value())
                  .value();
     EXPECT_TRUE(issuer->keys().refresh());
@@ -140,6 +140,7 @@ class IssuerTest : public ::testing::Test {
     return verifier.verify(token, clock.unix_seconds());
   }
 
+  std::vector<token::ExternalIssuer> external;  // read by restart()
   MemoryDirectory directory;
   RecordingSink sink;
   FakeClock clock;

@@ -15,6 +15,7 @@ struct TokenEndpoint::Call {
   store::ClientAccount client;
   std::shared_ptr<const domain::RegistrySnapshot> snapshot;
   std::int64_t now_s = 0;
+  std::int64_t lifetime_s = 0;  // of the access token
   std::string grant_type;
   std::vector<domain::Permission> scope;  // asked for; empty: everything
 };

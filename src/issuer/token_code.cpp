@@ -70,7 +70,7 @@ TokenEndpoint::Answer TokenEndpoint::code(Call& call) {
   store::CodeRedemption redemption;
   auto token = access_token(call, *rights, redemption.token_id);
   if (!token) return stop(std::move(token).error());
-  redemption.token_expires_at = call.now_s + options_.access_token_s;
+  redemption.token_expires_at = call.now_s + call.lifetime_s;
   std::string identity;
   if (code.openid) {
     auto made = id_token(call, code);
@@ -90,7 +90,7 @@ TokenEndpoint::Answer TokenEndpoint::code(Call& call) {
   if (!state) return broken("redeeming a code", state.error());
   if (*state == store::RefreshState::reused) return refuse("code_reused");
   if (*state != store::RefreshState::live) return refuse("code_expired");
-  return answer(*rights, std::move(*token), refresh_token, identity);
+  return answer(call, *rights, std::move(*token), refresh_token, identity);
 }
 
 // OpenID Connect Core 1.0 section 2. It says who signed in where, by identifiers alone.

@@ -37,7 +37,8 @@ http::Response unavailable() {
 
 TokenEndpoint::TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
                              const RoleBook& roles, const Locator& locator, KeyRing& keys,
-                             PasswordCheck& passwords, RevocationList& revocations)
+                             PasswordCheck& passwords, RevocationList& revocations,
+                             ExternalIdentities& external)
     : options_(options),
       ports_(ports),
       roles_(roles),
@@ -45,6 +46,7 @@ TokenEndpoint::TokenEndpoint(const IssuerOptions& options, const IssuerPorts& po
       keys_(keys),
       passwords_(passwords),
       revocations_(revocations),
+      external_(external),
       evidence_(ports.events, ports.clock, options.region),
       addresses_(options.address, ports.clock) {}
 
@@ -81,6 +83,7 @@ std::expected<TokenEndpoint::Call, http::Response> TokenEndpoint::open(
             .client = client->value_or(store::ClientAccount{}),
             .snapshot = ports_.snapshot(),
             .now_s = ports_.clock.unix_seconds(),
+            .lifetime_s = options_.access_token_s,
             .grant_type = {},
             .scope = {}};
   if (!proves(*client, *presented)) {
@@ -132,7 +135,9 @@ http::Response TokenEndpoint::answer_token(const http::Request& request) {
        &TokenEndpoint::client_credentials},
       {"password", &store::ClientAccount::password, &TokenEndpoint::password},
       {"refresh_token", &store::ClientAccount::refresh_token, &TokenEndpoint::refresh},
-      {"authorization_code", &store::ClientAccount::authorization_code, &TokenEndpoint::code}};
+      {"authorization_code", &store::ClientAccount::authorization_code, &TokenEndpoint::code},
+      {"urn:ietf:params:oauth:grant-type:token-exchange", &store::ClientAccount::token_exchange,
+       &TokenEndpoint::exchange}};
   for (const GrantType& known : kGrantTypes) {
     if (known.name != call->grant_type) continue;
     if (!(call->client.*known.allowed)) {
@@ -199,7 +204,7 @@ std::expected<std::string, http::Response> TokenEndpoint::access_token(const Cal
                              .grants = rights.grants,
                              .token_id = id,
                              .issued_at = call.now_s,
-                             .expires_at = call.now_s + options_.access_token_s});
+                             .expires_at = call.now_s + call.lifetime_s});
   if (!token) {
     log_error("issuer", "signing: " + token.error().message);
     return std::unexpected(unavailable());
@@ -207,7 +212,7 @@ std::expected<std::string, http::Response> TokenEndpoint::access_token(const Cal
   return std::move(*token);
 }
 
-http::Response TokenEndpoint::answer(const Rights& rights, std::string token,
+http::Response TokenEndpoint::answer(const Call& call, const Rights& rights, std::string token,
                                      std::string_view refresh_token,
                                      std::string_view id_token) const {
   std::string scope;
@@ -215,7 +220,7 @@ http::Response TokenEndpoint::answer(const Rights& rights, std::string token,
     scope += (scope.empty() ? "" : " ") + permission.text();
   nlohmann::json body = {{"access_token", std::move(token)},
                          {"token_type", "Bearer"},
-                         {"expires_in", options_.access_token_s},
+                         {"expires_in", call.lifetime_s},
                          {"scope", std::move(scope)}};
   if (!refresh_token.empty()) body["refresh_token"] = refresh_token;
   if (!id_token.empty()) body["id_token"] = id_token;

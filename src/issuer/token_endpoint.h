@@ -1,8 +1,7 @@
 // POST /oauth2/token (RFC 6749 section 3.2): client_credentials, authorization_code with PKCE,
 // password for first-party applications, and refresh_token with rotation (a token presented twice
-// ends its whole family, RFC 9700 section 4.14). Token exchange and external issuers will be
-// further grant types in the same table. Also what becomes of a token: revocation and
-// introspection.
+// ends its whole family, RFC 9700 section 4.14), and token exchange (RFC 8693) for external
+// identity providers. Also what becomes of a token: revocation and introspection.
 //
 // A person signs in at the home region of the organization only. Whatever is wrong about
 // organization, person or password is one answer after the same work: no argon2id is skipped.
@@ -17,6 +16,7 @@
 #include "http/message.h"
 #include "issuer/client_authentication.h"
 #include "issuer/evidence.h"
+#include "issuer/external_identities.h"
 #include "issuer/oauth_answer.h"
 #include "issuer/options.h"
 #include "issuer/password_check.h"
@@ -29,7 +29,7 @@ class TokenEndpoint {
  public:
   TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports, const RoleBook& roles,
                 const Locator& locator, KeyRing& keys, PasswordCheck& passwords,
-                RevocationList& revocations);
+                RevocationList& revocations, ExternalIdentities& external);
 
   http::Response token(const http::Request& request);
   // POST /oauth2/revoke (RFC 7009): refresh and access tokens, by the client they were given to.
@@ -54,6 +54,7 @@ class TokenEndpoint {
   Answer password(Call& call);
   Answer refresh(Call& call);
   Answer code(Call& call);
+  Answer exchange(Call& call);
 
   // An access token of this issuer that is valid and not called back.
   Result<domain::Principal> read_access_token(const Call& call, std::string_view token) const;
@@ -69,12 +70,14 @@ class TokenEndpoint {
   std::expected<Rights, http::Response> rights_of(const store::UserAccount& user,
                                                   const store::ClientAccount& client,
                                                   const domain::OrganizationView& at);
+  // To the most that the client may do for anybody.
+  static void limit(Rights& rights, const store::ClientAccount& client);
   std::expected<void, http::Response> narrow(Rights& rights,
                                              const std::vector<domain::Permission>& wanted);
   std::expected<std::string, http::Response> access_token(const Call& call, const Rights& rights,
                                                           std::string& id);
-  http::Response answer(const Rights& rights, std::string token, std::string_view refresh_token,
-                        std::string_view id_token = {}) const;
+  http::Response answer(const Call& call, const Rights& rights, std::string token,
+                        std::string_view refresh_token, std::string_view id_token = {}) const;
 
   domain::Event issued_event(const Call& call, const Rights& rights,
                              std::string_view token_id) const;
@@ -89,6 +92,7 @@ class TokenEndpoint {
   KeyRing& keys_;
   PasswordCheck& passwords_;
   RevocationList& revocations_;
+  ExternalIdentities& external_;
   Evidence evidence_;
   Throttle addresses_;
 };

@@ -92,7 +92,7 @@ TokenEndpoint::Answer TokenEndpoint::client_credentials(Call& call) {
       !stored) {
     return broken("recording an issuance", stored.error());
   }
-  return answer(rights, std::move(*token), "");
+  return answer(call, rights, std::move(*token), "");
 }
 
 TokenEndpoint::Answer TokenEndpoint::password(Call& call) {
@@ -141,7 +141,7 @@ TokenEndpoint::Answer TokenEndpoint::password(Call& call) {
       !stored) {
     return broken("recording a sign-in", stored.error());
   }
-  return answer(*rights, std::move(*token), refresh_token);
+  return answer(call, *rights, std::move(*token), refresh_token);
 }
 
 std::expected<store::UserAccount, http::Response> TokenEndpoint::check_password(
@@ -178,16 +178,19 @@ std::expected<TokenEndpoint::Rights, http::Response> TokenEndpoint::rights_of(
                 .roles = user.roles,
                 .permissions = roles_.permissions(user.roles, *own),
                 .grants = std::move(*grants)};
-  if (!client.permissions
-           .empty()) {  // no application may do more for a person than it was registered for
-    auto ceiling = client.permissions;
-    std::ranges::sort(ceiling);
-    rights.permissions = common(rights.permissions, ceiling);
-    for (auto& grant : rights.grants) grant.permissions = common(grant.permissions, ceiling);
-    std::erase_if(rights.grants,
-                  [](const domain::Grant& grant) { return grant.permissions.empty(); });
-  }
+  limit(rights, client);
   return rights;
+}
+
+// No application may do more for a person than it was registered for.
+void TokenEndpoint::limit(Rights& rights, const store::ClientAccount& client) {
+  if (client.permissions.empty()) return;
+  auto ceiling = client.permissions;
+  std::ranges::sort(ceiling);
+  rights.permissions = common(rights.permissions, ceiling);
+  for (auto& grant : rights.grants) grant.permissions = common(grant.permissions, ceiling);
+  std::erase_if(rights.grants,
+                [](const domain::Grant& grant) { return grant.permissions.empty(); });
 }
 
 // To what was asked for: all of it, or an error.
@@ -249,7 +252,7 @@ TokenEndpoint::Answer TokenEndpoint::refresh(Call& call) {
       call.now_s, [&] { return evidence_.record({issued_event(call, *rights, id)}); });
   if (!rotated) return broken("rotating a refresh token", rotated.error());
   switch (rotated->state) {
-    case store::RefreshState::live: return answer(*rights, std::move(*token), next);
+    case store::RefreshState::live: return answer(call, *rights, std::move(*token), next);
     case store::RefreshState::reused: return refuse("refresh_reused");
     case store::RefreshState::expired: return refuse("refresh_expired");
     case store::RefreshState::revoked:

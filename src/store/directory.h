@@ -39,7 +39,7 @@ struct ClientAccount {
   std::string secret_hash;  // SHA-256, 32 bytes; "" when the client has no secret
   // Grant types.
   bool client_credentials = false, password = false, refresh_token = false;
-  bool authorization_code = false;
+  bool authorization_code = false, token_exchange = false;
   std::vector<domain::Permission>
       permissions;  // a service's own; a ceiling for an application ("" = none)
   std::vector<domain::RoleName> roles;

@@ -63,6 +63,7 @@ std::string grant_types_of(const ClientAccount& client) {
   add(client.password, "password");
   add(client.refresh_token, "refresh_token");
   add(client.authorization_code, "authorization_code");
+  add(client.token_exchange, "token_exchange");
   return out;
 }
 

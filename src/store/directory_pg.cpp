@@ -34,7 +34,8 @@ const char* const kClient =
     " (SELECT string_agg(uri, ' ' ORDER BY uri) FROM domicile_directory.client_uri"
     " WHERE client_id = id AND purpose = 'redirect'),"
     " (SELECT string_agg(uri, ' ' ORDER BY uri) FROM domicile_directory.client_uri"
-    " WHERE client_id = id AND purpose = 'signed_out') FROM domicile_directory.client ";
+    " WHERE client_id = id AND purpose = 'signed_out'), 'token_exchange' = ANY (grant_types)"
+    " FROM domicile_directory.client ";
 
 ClientAccount client_of(const pg::Rows& rows, int row) {
   ClientAccount client;
@@ -50,6 +51,7 @@ ClientAccount client_of(const pg::Rows& rows, int row) {
   client.authorization_code = rows.boolean(row, 9);
   client.redirect_uris = split<std::string>(rows.text(row, 10));
   client.signed_out_uris = split<std::string>(rows.text(row, 11));
+  client.token_exchange = rows.boolean(row, 12);
   return client;
 }
 

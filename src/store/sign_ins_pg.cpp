@@ -72,15 +72,15 @@ Result<void> end_redemption(pg::Connection& connection, const pg::Rows& code, st
 }  // namespace
 
 Result<void> add_revocation(pg::Connection& connection, const Revocation& revocation) {
-  TRY(
-      connection.query("INSERT INTO domicile_directory.revocation"
-                       " (kind, subject, issued_before, expires_at)"
-                       " VALUES ($1, $2, to_timestamp($3), to_timestamp($4))"
-                       " ON CONFLICT (kind, subject) DO UPDATE SET"
-                       " issued_before = greatest(revocation.issued_before, excluded.issued_before),"
-                       " expires_at = greatest(revocation.expires_at, excluded.expires_at)",
-                       {std::string(name_of(revocation.kind)), revocation.subject,
-                        number(revocation.issued_before), number(revocation.expires_at)}));
+  TRY(connection.query(
+      "INSERT INTO domicile_directory.revocation"
+      " (kind, subject, issued_before, expires_at)"
+      " VALUES ($1, $2, to_timestamp($3), to_timestamp($4))"
+      " ON CONFLICT (kind, subject) DO UPDATE SET"
+      " issued_before = greatest(revocation.issued_before, excluded.issued_before),"
+      " expires_at = greatest(revocation.expires_at, excluded.expires_at)",
+      {std::string(name_of(revocation.kind)), revocation.subject, number(revocation.issued_before),
+       number(revocation.expires_at)}));
   return {};
 }
 

@@ -16,7 +16,7 @@ CANADA, US = "ca-central-1", "us-east-1"
 PASSWORD = "correct horse battery"
 
 
-def own_ports(folder: pathlib.Path) -> pathlib.Path:
+def own_ports(folder: pathlib.Path, region_lines: dict[str, str]) -> pathlib.Path:
     """The learning platform's regions on ports of our own: other tests may run beside this one."""
     text = LEARNING.read_text()
     for name in ("schema", "catalog", "routes", "roles"):
@@ -25,16 +25,16 @@ def own_ports(folder: pathlib.Path) -> pathlib.Path:
         f'"{LEARNING.parent / f}"' for f in re.findall(r'"(.*?)"', m[1])) + "]", text, flags=re.M)
     for region in (CANADA, US):
         ports = "".join(f"{name}_port = {free_port()}\n" for name in ("door", "application", "postgresql"))
-        text = text.replace(f"[region.{region}]\n", f"[region.{region}]\n{ports}")
+        text = text.replace(f"[region.{region}]\n", f"[region.{region}]\n{ports}{region_lines.get(region, '')}\n")
     config = folder / "regions.toml"
     config.write_text(text)
     return config
 
 
 class World:
-    def __init__(self):
+    def __init__(self, region_lines: dict[str, str] | None = None):
         self.folder = tempfile.TemporaryDirectory(prefix="domicile-identity-")
-        self.local = LocalRegions(own_ports(pathlib.Path(self.folder.name)))
+        self.local = LocalRegions(own_ports(pathlib.Path(self.folder.name), region_lines or {}))
         try:
             self.local.up()
             self._people()

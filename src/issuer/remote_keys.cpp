@@ -1,4 +1,4 @@
-#include "issuer/peer_keys.h"
+#include "issuer/remote_keys.h"
 
 #include <algorithm>
 #include <condition_variable>
@@ -12,12 +12,12 @@
 
 namespace domicile::issuer {
 
-class PeerKeys::Worker {
+class RemoteKeys::Worker {
  public:
-  Worker(PeerKeysOptions options, const Clock& clock, Snapshot snapshot, Deliver deliver)
+  Worker(RemoteKeysOptions options, const Clock& clock, Sources sources, Deliver deliver)
       : options_(std::move(options)),
         clock_(clock),
-        snapshot_(std::move(snapshot)),
+        sources_(std::move(sources)),
         deliver_(std::move(deliver)),
         client_(options_.client),
         thread_([this] { run(); }) {}
@@ -53,7 +53,7 @@ class PeerKeys::Worker {
 
  private:
   struct Peer {
-    domain::RegionId region;
+    std::string url;
     SteadyTime due{};      // next fetch
     SteadyTime fetched{};  // last success
     SteadyTime last_try{};
@@ -62,7 +62,7 @@ class PeerKeys::Worker {
 
   void run() {
     for (;;) {
-      follow_regions();
+      follow_sources();
       fetch_due();
       std::unique_lock lock(mutex_);
       const auto due = next_due();
@@ -86,16 +86,14 @@ class PeerKeys::Worker {
     return due;
   }
 
-  void follow_regions() {
-    const auto snapshot = snapshot_();
+  void follow_sources() {
     std::map<std::string, Peer, std::less<>> now;
-    for (const domain::Region& region : snapshot->regions()) {
-      if (region.id == options_.region) continue;
-      const auto known = peers_.find(region.url);
-      if (known != peers_.end() && known->second.region == region.id)
-        now[region.url] = known->second;
+    for (const KeySource& source : sources_()) {
+      const auto known = peers_.find(source.issuer);
+      if (known != peers_.end() && known->second.url == source.url)
+        now[source.issuer] = known->second;
       else
-        now[region.url] = Peer{.region = region.id, .due = clock_.steady()};
+        now[source.issuer] = Peer{.url = source.url, .due = clock_.steady()};
     }
     for (const auto& [issuer, peer] : peers_) {
       if (!now.contains(issuer) && !peer.document.empty()) deliver_(issuer, nullptr);
@@ -110,7 +108,7 @@ class PeerKeys::Worker {
       const Result<void> done = fetch(issuer, peer);
       peer.due = clock_.steady() + (done ? options_.refresh : options_.retry);
       if (done) continue;
-      log_warning("peer-keys", done.error().message);
+      log_warning("remote-keys", done.error().message);
       if (!peer.document.empty() && clock_.steady() - peer.fetched > options_.keep) {
         peer.document.clear();
         deliver_(issuer, nullptr);
@@ -119,23 +117,22 @@ class PeerKeys::Worker {
   }
 
   Result<void> fetch(const std::string& issuer, Peer& peer) {
-    const auto answer = TRY(client_.send({.url = issuer + "/.well-known/jwks.json"}));
+    const auto answer = TRY(client_.send({.url = peer.url}));
     if (answer.status != 200) {
-      return fail(Code::unavailable, fmt::format("{}: keys of {} answered with status {}", issuer,
-                                                 peer.region.view(), answer.status));
+      return fail(Code::unavailable, fmt::format("{}: the keys of {} answered with status {}",
+                                                 peer.url, issuer, answer.status));
     }
     peer.fetched = clock_.steady();
     if (answer.body == peer.document) return {};
     auto keys = TRY(token::KeySet::parse(answer.body));
     peer.document = answer.body;
-    const token::TrustedIssuer trusted{issuer, peer.region, std::move(keys)};
-    deliver_(issuer, &trusted);
+    deliver_(issuer, std::move(keys));
     return {};
   }
 
-  const PeerKeysOptions options_;
+  const RemoteKeysOptions options_;
   const Clock& clock_;
-  const Snapshot snapshot_;
+  const Sources sources_;
   const Deliver deliver_;
   http::Client client_;
   std::map<std::string, Peer, std::less<>> peers_;  // by issuer; the worker's own
@@ -148,11 +145,12 @@ class PeerKeys::Worker {
   std::thread thread_;  // last: starts when everything is there
 };
 
-PeerKeys::PeerKeys(PeerKeysOptions options, const Clock& clock, Snapshot snapshot, Deliver deliver)
-    : worker_(std::make_unique<Worker>(std::move(options), clock, std::move(snapshot),
+RemoteKeys::RemoteKeys(RemoteKeysOptions options, const Clock& clock, Sources sources,
+                       Deliver deliver)
+    : worker_(std::make_unique<Worker>(std::move(options), clock, std::move(sources),
                                        std::move(deliver))) {}
-PeerKeys::~PeerKeys() = default;
-void PeerKeys::snapshot_changed() { worker_->wake(); }
-void PeerKeys::unknown_key(std::string_view issuer) { worker_->unknown_key(issuer); }
+RemoteKeys::~RemoteKeys() = default;
+void RemoteKeys::sources_changed() { worker_->wake(); }
+void RemoteKeys::unknown_key(std::string_view issuer) { worker_->unknown_key(issuer); }
 
 }  // namespace domicile::issuer
