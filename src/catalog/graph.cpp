@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "catalog/column_targets.h"
 #include "catalog/naming.h"
 
 namespace domicile::catalog {
@@ -28,15 +29,11 @@ class Builder {
     graph_.self.resize(graph_.tables.size());
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) {
       graph_.places[graph_.tables[i]->name] = i;
-      by_noun_[head_noun(graph_.tables[i]->name.name)].push_back(i);
-      if (user_weight(graph_.tables[i]->name.name) >= 7) users_.push_back(i);
-      const Index* key = graph_.tables[i]->primary_key();
-      if (key != nullptr && key->columns.size() == 1 && telling(key->columns[0]))
-        by_key_[key->columns[0]].push_back(i);
     }
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) declared(i);
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) inherited(i);
-    for (std::size_t i = 0; i < graph_.tables.size(); ++i) inferred(i);
+    const ColumnTargets targets(graph_.tables);
+    for (std::size_t i = 0; i < graph_.tables.size(); ++i) inferred(i, targets);
     return std::move(graph_);
   }
 
@@ -121,7 +118,7 @@ class Builder {
            std::ranges::any_of(graph_.self[from], same);
   }
 
-  void inferred(std::size_t from) {
+  void inferred(std::size_t from, const ColumnTargets& targets) {
     const TableShape& table = *graph_.tables[from];
     std::set<std::string> paired;
     for (const auto& [type, id] : polymorphic_pairs(table)) paired.insert(id);
@@ -135,172 +132,16 @@ class Builder {
       }
       if (std::ranges::find(refuted_, std::pair(table.name, column.name)) != refuted_.end())
         continue;
-      const std::size_t to = target_of(from, column);
+      const std::size_t to = targets.target_of(from, column);
       if (to == Graph::npos) continue;
       add(from, to, {{column.name}, {}, graph_.tables[to]->primary_key()->columns}, false, true,
           false);
     }
   }
 
-  bool fits(std::size_t to, const Column& column) const {
-    const Index* key = graph_.tables[to]->primary_key();
-    if (key == nullptr || key->columns.size() != 1) return false;
-    const Column* target = graph_.tables[to]->column(key->columns[0]);
-    return target != nullptr && comparable(target->type, column.type);
-  }
-
-  // A name that says of itself what it identifies: cust_no, CompanyID; not id or code.
-  static bool telling(std::string_view column) {
-    static const std::set<std::string_view> kIdentifier = {
-        "id", "uuid", "key", "no", "nr", "cd", "code", "number", "ref", "num", "guid"};
-    const auto words = words_of(column);
-    if (words.size() < 2) return !words.empty() && words[0].size() > 4 && words[0].ends_with("id");
-    return kIdentifier.contains(words.back());
-  }
-
-  // The table whose primary key has the same name, as in `svc_job.cust_no` and `customer.cust_no`.
-  std::size_t same_key(std::size_t from, const Column& column) const {
-    const auto at = by_key_.find(column.name);
-    if (at == by_key_.end()) return Graph::npos;
-    std::vector<std::size_t> found;
-    for (std::size_t to : at->second) {
-      // A table whose own key is itself another table's is no list of its own.
-      const auto& keys = graph_.tables[to]->foreign_keys;
-      const bool borrowed = std::ranges::any_of(
-          keys, [&](const ForeignKey& key) { return key.columns == std::vector{column.name}; });
-      if (to != from && !borrowed && fits(to, column)) found.push_back(to);
-    }
-    if (found.size() > 1) {
-      std::erase_if(found, [&](std::size_t to) {
-        return !words_of(column.name).empty() &&
-               !head_noun(graph_.tables[to]->name.name).starts_with(words_of(column.name)[0]);
-      });
-    }
-    // Its own key by name: `customer.cust_no` is not another table's.
-    const Index* key = graph_.tables[from]->primary_key();
-    const bool own = key != nullptr && key->columns == std::vector{column.name} &&
-                     head_noun(graph_.tables[from]->name.name)
-                         .starts_with(words_of(column.name).front().substr(0, 3));
-    return found.size() == 1 && !own ? found[0] : Graph::npos;
-  }
-
-  // `teamid` beside teams, `categoryid` beside sidebarcategories.
-  std::size_t run_together(std::size_t from, const Column& column) const {
-    const auto words = words_of(column.name);
-    if (words.size() != 1) return Graph::npos;
-    std::string stem = words[0];
-    for (std::string_view end : {"uuid", "id"}) {
-      if (!stem.ends_with(end) || stem.size() < end.size() + 3) continue;
-      stem.resize(stem.size() - end.size());
-      std::vector<std::size_t> whole;
-      std::vector<std::size_t> part;
-      for (std::size_t to = 0; to < graph_.tables.size(); ++to) {
-        if (to == from || !fits(to, column)) continue;
-        auto name = words_of(graph_.tables[to]->name.name);
-        if (name.empty()) continue;
-        name.back() = singular(name.back());
-        std::string squashed;
-        for (const std::string& word : name) squashed += word;
-        if (squashed == stem)
-          whole.push_back(to);
-        else if (stem.size() >= 4 && squashed.ends_with(stem))
-          part.push_back(to);
-      }
-      if (whole.size() == 1) return whole[0];
-      if (whole.empty() && part.size() == 1) return part[0];
-      if (whole.empty() && names_an_actor(stem + "_id")) return only_user(column);
-      return Graph::npos;
-    }
-    return Graph::npos;
-  }
-
-  // The one table that the column's name means, if there is exactly one.
-  std::size_t target_of(std::size_t from, const Column& column) const {
-    static const std::set<std::string_view> kSuffixes = {"id", "uuid", "key", "guid", "no", "nr",
-                                                         "cd", "code", "ref", "fk",   "uid"};
-    if (const std::size_t same = same_key(from, column); same != Graph::npos) return same;
-    auto words = words_of(column.name);
-    const bool suffixed = words.size() > 1 && kSuffixes.contains(words.back());
-    const bool by = words.size() == 2 && words.back() == "by";
-    if (by || (suffixed && names_an_actor(column.name))) {
-      if (const std::size_t user = only_user(column); user != Graph::npos) return user;
-    }
-    if (!suffixed) {
-      const std::size_t together = run_together(from, column);
-      if (together != Graph::npos) return together;
-      // A bare `customer uuid`; a text column of that name is more often a name.
-      if (words.empty() || family_of(column.type) == TypeFamily::text) return Graph::npos;
-    } else {
-      words.pop_back();
-    }
-    if (words == std::vector<std::string>{"parent"}) return fits(from, column) ? from : Graph::npos;
-    const std::size_t to = named_after(from, column, words, suffixed);
-    // country_code names a table whose key is a code; line_no is no row of lines (id).
-    static const std::set<std::string_view> kNatural = {"no", "nr", "cd", "code", "ref"};
-    const std::string suffix = words_of(column.name).back();
-    const bool natural = to != Graph::npos && kNatural.contains(suffix) &&
-                         words_of(graph_.tables[to]->primary_key()->columns[0]).back() != suffix;
-    return natural ? Graph::npos : to;
-  }
-
-  // Longest match first: `order_item_id` means order_items before it means items.
-  std::size_t named_after(std::size_t from, const Column& column,
-                          const std::vector<std::string>& words, bool suffixed) const {
-    for (std::size_t skip = 0; skip < words.size(); ++skip) {
-      if (skip > 0 && (words.size() - skip > 1 || !suffixed)) continue;
-      const std::string stem = joined(words, skip);
-      std::vector<std::size_t> found;
-      const auto candidates = by_noun_.find(singular(words.back()));
-      if (candidates == by_noun_.end()) return Graph::npos;
-      for (std::size_t to : candidates->second) {
-        if (named(graph_.tables[to]->name.name, stem, true) && fits(to, column))
-          found.push_back(to);
-      }
-      if (found.empty() && skip == 0) {
-        for (std::size_t to : candidates->second) {
-          if (named(graph_.tables[to]->name.name, stem, false) && fits(to, column))
-            found.push_back(to);
-        }
-      }
-      same_schema_first(from, found);
-      if (found.size() == 1) return found[0];
-      if (!found.empty()) return Graph::npos;
-    }
-    return Graph::npos;
-  }
-
-  // Whole: "courses" for "course". Otherwise also with a framework's prefix: "core_course".
-  static bool named(std::string_view table, const std::string& stem, bool whole) {
-    auto words = words_of(table);
-    if (words.empty()) return false;
-    words.back() = singular(words.back());
-    const std::string name = joined(words);
-    return name == stem || (!whole && name.ends_with("_" + stem));
-  }
-
-  void same_schema_first(std::size_t from, std::vector<std::size_t>& found) const {
-    const std::string& schema = graph_.tables[from]->name.schema;
-    std::vector<std::size_t> near;
-    for (std::size_t to : found) {
-      if (graph_.tables[to]->name.schema == schema) near.push_back(to);
-    }
-    if (!near.empty()) found = std::move(near);
-  }
-
-  std::size_t only_user(const Column& column) const {
-    std::vector<std::size_t> found;
-    for (std::size_t to : users_) {
-      if (fits(to, column)) found.push_back(to);
-    }
-    return found.size() == 1 ? found[0] : Graph::npos;
-  }
-
   const Schema& schema_;
   const std::vector<std::pair<QualifiedName, std::string>>& refuted_;
   Graph graph_;
-  std::map<std::string, std::vector<std::size_t>> by_noun_;
-  std::map<std::string, std::vector<std::size_t>> by_key_;  // by a telling name of the primary key
-  std::vector<std::size_t> users_;
 };
 
 }  // namespace

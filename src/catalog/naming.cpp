@@ -191,6 +191,7 @@ int organization_weight(std::string_view table) {
                                      "ledger",   "gl",      "external", "mail",   "payment",
                                      "customer", "savings", "oauth",    "linked", "test"};
   if (kOtherThings.contains(singular(words[words.size() - 2]))) return 0;
+  if (words[words.size() - 2] == "of") return 0;  // a line of business is no business
   return std::max(1, weight - 1);
 }
 

@@ -6,28 +6,18 @@
 #include <fmt/format.h>
 
 #include "catalog/naming.h"
+#include "catalog/root_candidates.h"
 
 namespace domicile::catalog {
 namespace {
 
-constexpr double kRootEnough = 20;  // clearly the organizations
-constexpr double kRootPerhaps = 8;  // the best there is: proposed as a question
+constexpr double kRootEnough = 20;     // clearly the organizations
+constexpr double kRootStandsOut = 28;  // without a telling name
+constexpr double kRootPerhaps = 8;     // the best there is: proposed as a question
 
 class Finder {
  public:
   explicit Finder(const Graph& graph) : graph_(graph) {}
-
-  std::vector<RootCandidate> candidates() const {
-    std::vector<RootCandidate> out;
-    for (std::size_t i = 0; i < graph_.tables.size(); ++i) {
-      if (auto candidate = judge(i)) out.push_back(*std::move(candidate));
-    }
-    std::ranges::sort(out, [&](const auto& a, const auto& b) {
-      return a.score != b.score ? a.score > b.score
-                                : graph_.tables[a.table]->name < graph_.tables[b.table]->name;
-    });
-    return out;
-  }
 
   // Names of the columns that point at the root, most frequent first.
   std::vector<std::string> key_columns(std::size_t root) const {
@@ -76,71 +66,6 @@ class Finder {
     return names;
   }
 
-  std::optional<RootCandidate> judge(std::size_t i) const {
-    const TableShape& table = *graph_.tables[i];
-    const int named = organization_weight(table.name.name);
-    const Index* key = table.primary_key();
-    if (key == nullptr || key->columns.size() != 1 || user_weight(table.name.name) >= 7)
-      return std::nullopt;
-    if (lookup_weight(table.name.name) > 0 && named == 0) return std::nullopt;
-    std::set<std::size_t> direct;
-    for (std::size_t e : graph_.in[i]) {
-      if (!graph_.edges[e].actor) direct.insert(graph_.edges[e].from);
-    }
-    const double all = static_cast<double>(graph_.tables.size());
-    const double share = static_cast<double>(direct.size()) / all;
-    const double reach = static_cast<double>(reaching(i)) / all;
-    // Without a telling name, much must hang on it.
-    if (named == 0 && (direct.size() < 2 || (share < 0.3 && reach < 0.4))) return std::nullopt;
-    RootCandidate out{.table = i, .score = named * 3.0 + 40 * share + 40 * reach, .why = {}};
-    if (named > 0) out.why.push_back(fmt::format("its name means an organization"));
-    out.why.push_back(fmt::format("{} of {} tables point at it, {} reach it", direct.size(),
-                                  graph_.tables.size(), reaching(i)));
-    for (const char* column : {"slug", "subdomain", "domain", "plan", "billing_email", "plan_id"}) {
-      if (table.column(column) != nullptr) {
-        out.score += 3;
-        out.why.push_back(fmt::format("it has a column {}", column));
-        break;
-      }
-    }
-    // What belongs to another candidate is not the root itself, and people are not organizations.
-    for (std::size_t e : graph_.out[i]) {
-      const Edge& edge = graph_.edges[e];
-      if (edge.not_null && !edge.actor &&
-          organization_weight(graph_.tables[edge.to]->name.name) > 0) {
-        out.score -= 20;
-        out.why.push_back(
-            fmt::format("but it belongs to {} itself", to_string(graph_.tables[edge.to]->name)));
-        break;
-      }
-    }
-    const bool signs_in = std::ranges::any_of(table.columns, [](const Column& c) {
-      return personal_label(c, false) == "credential" || c.name == "email";
-    });
-    if (signs_in && named < 8) out.score -= 12;
-    if (direct.empty()) out.score -= 15;
-    return out;
-  }
-
-  std::size_t reaching(std::size_t root) const {
-    std::vector<bool> seen(graph_.tables.size());
-    std::vector<std::size_t> open = {root};
-    seen[root] = true;
-    std::size_t count = 0;
-    while (!open.empty()) {
-      const std::size_t at = open.back();
-      open.pop_back();
-      for (std::size_t e : graph_.in[at]) {
-        const Edge& edge = graph_.edges[e];
-        if (seen[edge.from] || edge.actor || !edge.not_null) continue;
-        seen[edge.from] = true;
-        ++count;
-        open.push_back(edge.from);
-      }
-    }
-    return count;
-  }
-
   const Graph& graph_;
 };
 
@@ -166,8 +91,10 @@ void choose(const Graph& graph, const std::vector<RootCandidate>& candidates,
       root.others.push_back(candidate);
   }
   if (!root.others.empty()) root.confidence = Confidence::likely;
+  // Without a telling name it must stand out by itself.
   if (organization_weight(graph.tables[root.table]->name.name) == 0)
-    root.confidence = Confidence::unsure;
+    root.confidence = best->score >= kRootStandsOut && root.others.empty() ? Confidence::likely
+                                                                           : Confidence::unsure;
 }
 
 }  // namespace
@@ -181,7 +108,7 @@ Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided, 
     root.confidence = Confidence::certain;
     root.why = {"it was named as the root"};
   } else if (decided_column.empty()) {
-    choose(graph, finder.candidates(), decided, root);
+    choose(graph, root_candidates(graph), decided, root);
     // A root that only a person could have written into the file.
     if (decided && graph.place(*decided) != Graph::npos && root.table != graph.place(*decided)) {
       root = Root{};
@@ -217,7 +144,7 @@ Root find_root(const Graph& graph, const std::optional<QualifiedName>& decided, 
   root.columns = finder.shared_columns(root.type);
   root.confidence = Confidence::likely;
   if (!root.found() && !decided) {
-    const auto candidates = finder.candidates();
+    const auto candidates = root_candidates(graph);
     if (!candidates.empty() && candidates[0].score >= kRootPerhaps) {
       Root perhaps = find_root(graph, graph.tables[candidates[0].table]->name, true, "");
       perhaps.confidence = Confidence::unsure;
