@@ -46,10 +46,18 @@ std::size_t find_users(const Graph& graph, const Root& root, const std::vector<V
       const auto label = personal_label(c, true);
       return label == "credential" || label == "email" || label == "online_id";
     });
+    // A password beside what one signs in with, and several tables that name such rows.
+    const bool credential = std::ranges::any_of(
+        table.columns, [](const Column& c) { return personal_label(c, true) == "credential"; });
+    const bool login = std::ranges::any_of(table.columns, [](const Column& c) {
+      const auto label = personal_label(c, true);
+      return label == "email" || label == "online_id";
+    });
+    const bool account = credential && login && graph.in[i].size() >= 2;
     const bool member = signs_in && std::ranges::find(shared, i) != shared.end();
     const int named = user_weight(table.name.name);
-    if (!member && (named < 4 || (!signs_in && named < 7))) continue;
-    const double score = named + (signs_in ? 4 : 0) + (member ? 6 : 0) +
+    if (!member && !account && (named < 4 || (!signs_in && named < 7))) continue;
+    const double score = named + (signs_in ? 4 : 0) + (member ? 6 : 0) + (account ? 2 : 0) +
                          0.5 * static_cast<double>(graph.in[i].size());
     if (score > best) {
       best = score;

@@ -37,9 +37,31 @@ class Scale {
   bool grounded_ = false;
 };
 
+// Where keys are given by the database, a key that is not was given by those who wrote the list.
+bool numbered_by_hand(const Graph& graph, std::size_t at, const Column& key) {
+  if (key.has_default) return false;
+  const bool borrowed = std::ranges::any_of(graph.out[at], [&](std::size_t e) {
+    return graph.edges[e].step.columns == std::vector{key.name};
+  });
+  if (borrowed) return false;
+  int given = 0;
+  int all = 0;
+  for (std::size_t i = 0; i < graph.tables.size(); ++i) {
+    const Index* index = graph.tables[i]->primary_key();
+    const Column* other = index == nullptr || index->columns.size() != 1
+                              ? nullptr
+                              : graph.tables[i]->column(index->columns[0]);
+    if (other == nullptr || family_of(other->type) != family_of(key.type)) continue;
+    ++all;
+    given += other->has_default ? 1 : 0;
+  }
+  return all >= 4 && given * 10 >= all * 5;
+}
+
 // Lists are often numbered by hand or named by a word, while data has keys of the common kind.
 // How the key speaks for a list: 1 for a word, 2 for a small number beside larger ones.
-int key_of_a_list(const TableShape& table, const Root& root) {
+int key_of_a_list(const Graph& graph, std::size_t at, const Root& root) {
+  const TableShape& table = *graph.tables[at];
   const Index* key = table.primary_key();
   const Column* column =
       key == nullptr || key->columns.size() != 1 ? nullptr : table.column(key->columns[0]);
@@ -50,14 +72,17 @@ int key_of_a_list(const TableShape& table, const Root& root) {
                          words.back() == "uuid" || words.back() == "hash");
   if (family_of(column->type) == TypeFamily::text) return opaque ? 0 : 1;
   const bool small = column->type == "integer" || column->type == "smallint";
-  return small && root.type != "integer" && root.type != "smallint" ? 2 : 0;
+  if (small && root.type != "integer" && root.type != "smallint") return 2;
+  if (column->type == "smallint" && root.type != "smallint") return 2;
+  return numbered_by_hand(graph, at, *column) ? 2 : 0;
 }
 
 // A date that is neither the key (a calendar) nor about the row's own life or validity.
 bool happens(const TableShape& table) {
   static const std::set<std::string_view> kOwnLife = {
-      "created", "updated", "modified", "inserted", "deleted", "changed",   "valid",   "effective",
-      "from",    "until",   "to",       "start",    "end",     "published", "archived"};
+      "created", "updated", "modified", "inserted", "deleted", "changed",   "valid",    "effective",
+      "from",    "until",   "to",       "start",    "end",     "published", "archived", "von",
+      "bis",     "ab",      "desde",    "hasta",    "debut",   "fin"};
   const Index* key = table.primary_key();
   return std::ranges::any_of(table.columns, [&](const Column& column) {
     if (column.type != "date" && !column.type.starts_with("timestamp")) return false;
@@ -74,13 +99,33 @@ bool has_text(const TableShape& table) {
                              [](const Column& c) { return family_of(c.type) == TypeFamily::text; });
 }
 
-void weigh_columns(Scale& scale, const TableShape& table, const Root& root) {
+// Postal codes and towns with their coordinates, and nobody who lives there.
+bool lists_places(const TableShape& table) {
+  bool key = false;
+  for (const Column& column : table.columns) {
+    const auto label = personal_label(column, about_people(table));
+    if (!label.empty() && label != "address" && label != "location") return false;
+    const auto words = words_of(column.name);
+    for (std::string_view word :
+         {"street", "strasse", "str", "addr", "address", "address1", "line1"})
+      if (std::ranges::find(words, word) != words.end()) return false;
+    const Index* primary = table.primary_key();
+    key = key || (label == "address" && primary != nullptr &&
+                  std::ranges::find(primary->columns, column.name) != primary->columns.end());
+  }
+  return key && !about_people(table);
+}
+
+void weigh_columns(Scale& scale, const Graph& graph, std::size_t at, const Root& root) {
+  const TableShape& table = *graph.tables[at];
   bool code = false;
   bool label = false;
+  const bool places = lists_places(table);
   const bool text = has_text(table);
   int content = 0;
   for (const Column& column : table.columns) {
-    if (!personal_label(column, about_people(table)).empty())
+    const auto personal = personal_label(column, about_people(table));
+    if (!personal.empty() && !(places && (personal == "address" || personal == "location")))
       scale.weigh(-8, fmt::format("column {} looks personal", column.name));
     if (content_column(column)) ++content;
     if (column.type == "json" || column.type == "jsonb") ++content;
@@ -103,9 +148,9 @@ void weigh_columns(Scale& scale, const TableShape& table, const Root& root) {
     scale.weigh(1, "hardly more than a name");
   else if (label && table.columns.size() <= 9)
     scale.weigh(1, "few columns, with a name or label");
-  const int key = key_of_a_list(table, root);
+  const int key = key_of_a_list(graph, at, root);
   scale.weigh(key, key == 1 ? "its key is a word of its own"
-                            : "its key is a small number, other than the organizations'");
+                            : "its key is not numbered like those of the rest");
   if (!polymorphic_pairs(table).empty())
     scale.weigh(-8, "it points at rows of several tables by type and id");
   const bool stamped = std::ranges::any_of(table.columns, [](const Column& c) {
@@ -132,24 +177,53 @@ bool calendar(const TableShape& table) {
          });
 }
 
+// (role, permission) between a list and a table that may be one: the edge to the latter.
+bool joins_lists(const Graph& graph, std::size_t to, const std::vector<Verdict>& verdicts) {
+  const std::size_t join = graph.edges[to].from;
+  bool lists = false;
+  for (std::size_t e : graph.out[join]) {
+    if (e == to) continue;
+    const Verdict& other = verdicts[graph.edges[e].to];
+    if (!other.done || other.table_class != TableClass::reference) return false;
+    lists = true;
+  }
+  return lists && graph.edges[to].identifying;
+}
+
+// Few columns, nothing that happened, and each row names a row of a list.
+bool always_of_a_list(const Graph& graph, std::size_t at, const std::vector<Verdict>& verdicts) {
+  const TableShape& table = *graph.tables[at];
+  if (table.columns.size() > 6 || happens(table)) return false;
+  const bool content = std::ranges::any_of(table.columns, [](const Column& column) {
+    return content_column(column) || column.type.starts_with("timestamp") || column.type == "jsonb";
+  });
+  return !content && std::ranges::any_of(graph.out[at], [&](std::size_t e) {
+    const Verdict& parent = verdicts[graph.edges[e].to];
+    return graph.edges[e].not_null && parent.done && parent.table_class == TableClass::reference;
+  });
+}
+
 void weigh_neighbours(Scale& scale, const Graph& graph, const Root& root, std::size_t at,
                       const std::vector<Verdict>& verdicts) {
   std::size_t users = 0;
   bool one_to_one = false;
+  bool hangs = false;
   for (std::size_t e : graph.in[at]) {
     const Edge& edge = graph.edges[e];
     const Verdict& child = verdicts[edge.from];
-    if (!child.done || edge.actor) continue;
+    if (edge.actor || (!child.done && !joins_lists(graph, e, verdicts))) continue;
     ++users;
+    hangs = hangs || (edge.not_null && child.done && child.table_class == TableClass::reference);
     one_to_one = one_to_one || (edge.unique && child.of_organization());
   }
   // One table may well have taken its own rows apart; several agree on a list.
   const std::string used =
       fmt::format("{} classified table{} at it", users, users == 1 ? " points" : "s point");
-  if (users > 1 || (users == 1 && key_of_a_list(*graph.tables[at], root) > 0))
+  if (users > 1 || (users == 1 && key_of_a_list(graph, at, root) > 0))
     scale.ground(users >= 3 ? 3 : 2, used);
-  else if (users == 1)
+  else if (users == 1 && !hangs)
     scale.weigh(2, used);
+  if (hangs && users == 1) scale.ground(4, "each row of a list names one of its rows");
   if (one_to_one) scale.weigh(-5, "an organization table uses each of its rows once");
   std::size_t to_reference = 0;
   bool elsewhere = false;
@@ -171,8 +245,13 @@ void weigh_neighbours(Scale& scale, const Graph& graph, const Root& root, std::s
     const bool part = std::ranges::any_of(graph.out[at], [&](std::size_t e) {
       return graph.edges[e].identifying || graph.edges[e].cascade;
     });
-    part ? scale.ground(to_reference > 1 ? 5 : 4, "it is a part of reference tables")
-         : scale.weigh(to_reference > 1 ? 4 : 3, "it hangs on reference tables only");
+    const std::string lists = "it hangs on reference tables only";
+    if (part)
+      scale.ground(to_reference > 1 ? 5 : 4, "it is a part of reference tables");
+    else if (always_of_a_list(graph, at, verdicts))
+      scale.ground(4, lists + ", always, and is small");
+    else
+      scale.weigh(to_reference > 1 ? 4 : 3, lists);
   }
 }
 
@@ -199,10 +278,13 @@ ReferenceEvidence reference_evidence(const Graph& graph, const Root& root, std::
   else if (named < 0)
     scale.weigh(named, "its name is that of things which people make");
   static const std::set<std::string_view> kListSchemas = {
-      "ref", "reference", "lookup", "lookups", "static", "codes", "masterdata"};
+      "ref",        "reference",  "lookup",       "lookups",  "static",
+      "codes",      "masterdata", "dict",         "dicts",    "dictionary",
+      "lov",        "enums",      "nomenclature", "refdata",  "reference_data",
+      "stammdaten", "codelists",  "catalogos",    "catalogue"};
   if (kListSchemas.contains(shape.name.schema)) scale.ground(4, "its schema is one of lists");
   if (calendar(shape)) scale.ground(4, "its key is a day: a calendar");
-  weigh_columns(scale, shape, root);
+  weigh_columns(scale, graph, table, root);
   weigh_neighbours(scale, graph, root, table, verdicts);
   if (!has_text(shape) && graph.out[table].empty())
     scale.weigh(-4, "nothing in it is a name or a code");

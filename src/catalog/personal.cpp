@@ -37,6 +37,10 @@ const std::vector<Rule> kRules = {
       "passwort",
       "mot_de_passe",
       "contrasena",
+      "clave_hash",
+      "kennwort",
+      "wachtwoord",
+      "senha",
       "password_hash",
       "encrypted_password",
       "password_digest",
@@ -79,8 +83,8 @@ const std::vector<Rule> kRules = {
                  "line1",   "line2",    "postal_code",    "postcode",       "zip",
                  "zipcode", "zip_code", "street_address", "mailing_address"}},
     {"online_id",
-     {"anmeldename", "benutzername", "username", "user_name", "login", "screen_name", "handle",
-      "twitter", "linkedin", "github"}},
+     {"anmeldename", "benutzername", "kennung", "username", "user_name", "login", "screen_name",
+      "handle", "twitter", "linkedin", "github"}},
     {"free_text", {"bio", "biography", "about_me"}},
 };
 

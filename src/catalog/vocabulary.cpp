@@ -76,10 +76,10 @@ const Words kMachineryPrefixes = {"good_job", "solid_queue",   "solid_cache",   
                                   "qrtz",     "shedlock",      "telescope",       "pulse",
                                   "hangfire", "batch_job_",    "batch_step_",     "flipper_"};
 
-const Words kMachineryWords = {"job",      "queue",    "cache",   "lock",       "heartbeat",
-                               "outbox",   "inbox",    "cron",    "worker",     "scheduler",
-                               "schedule", "task",     "session", "throttle",   "lease",
-                               "nonce",    "sequence", "metric",  "healthcheck"};
+const Words kMachineryWords = {
+    "job",      "queue",     "cache",       "lock", "heartbeat",     "outbox",   "inbox",   "cron",
+    "worker",   "scheduler", "schedule",    "task", "session",       "throttle", "lease",   "nonce",
+    "sequence", "metric",    "healthcheck", "cola", "warteschlange", "coda",     "wachtrij"};
 
 const Words kStaticLists = {
     "country", "currency", "language", "lang", "locale", "timezone", "subdivision", "province",
@@ -91,15 +91,28 @@ const Words kStaticLists = {
     "standard",
     // in other languages
     "land", "laender", "bundesland", "waehrung", "sprache", "feiertag", "pays", "devise", "langue",
-    "ferie", "pais", "moneda", "idioma", "provincia", "feriado", "valuta", "lingua", "paese"};
+    "ferie", "pais", "moneda", "idioma", "provincia", "feriado", "valuta", "lingua", "paese",
+    "municipio", "festivo", "permiso", "recht", "berechtigung", "droit", "permesso"};
 
 const Words kListWords = {
-    "type",   "kind",     "status",  "category", "code",      "level",     "priority",  "stage",
-    "class",  "role",     "reason",  "severity", "grade",     "tier",      "method",    "rate",
-    "skill",  "template", "subject", "topic",    "color",     "size",      "format",    "option",
-    "rubric", "badge",    "theme",   "icon",     "mime",      "frequency", "gender",    "degree",
-    "genre",  "style",    "typ",     "art",      "kategorie", "categorie", "categoria", "tipo",
-    "statut", "stato",    "estado",  "stufe",    "soort"};
+    "type",    "kind",      "status",  "category", "code",      "level",     "priority",  "stage",
+    "class",   "role",      "reason",  "severity", "grade",     "tier",      "method",    "rate",
+    "skill",   "template",  "subject", "topic",    "color",     "size",      "format",    "option",
+    "rubric",  "badge",     "theme",   "icon",     "mime",      "frequency", "gender",    "degree",
+    "genre",   "style",     "typ",     "art",      "kategorie", "categorie", "categoria", "tipo",
+    "statut",  "stato",     "estado",  "stufe",    "soort",     "rol",       "rolle",     "ruolo",
+    "vorlage", "plantilla", "modello", "sjabloon", "klasse"};
+
+// The first word says what a thing is in Romance languages: tipo_documento, forma_pago.
+const Words kListWordsFirst = {"tipo",   "tipos",   "type",   "types",   "categoria", "categorie",
+                               "estado", "estatus", "statut", "etat",    "stato",     "forma",
+                               "formas", "clase",   "motivo", "motif",   "moyen",     "medio",
+                               "modo",   "mode",    "metodo", "methode", "nivel",     "niveau",
+                               "genre",  "genero",  "grado",  "codigo",  "unidad",    "modele"};
+
+// German puts words together: Zahlungsart, Formularvorlage, Fahrzeugtyp.
+const std::string_view kListEndings[] = {"sart",   "vorlage", "kategorie", "typ",
+                                         "status", "klasse",  "land",      "satzart"};
 
 const Words kMadeByPeople = {
     "log",          "event",       "message",   "document",  "file",         "upload",
@@ -130,6 +143,10 @@ std::optional<std::string> migration_table(std::string_view table) {
   std::string lower;
   for (char c : table) lower.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
   if (kMigrations.contains(lower)) return "a migration tool's own table, by its name";
+  const auto words = words_of(table);
+  const std::string_view head = words.empty() ? std::string_view() : std::string_view(words.back());
+  if (words.size() <= 2 && (head.starts_with("migrac") || head.starts_with("migraz")))
+    return "a migration tool's own table, by its name";
   return std::nullopt;
 }
 
@@ -165,14 +182,15 @@ namespace {
 // A queue by its shape: which queue, what to do, and when or how often it was tried.
 bool queue_shaped(const TableShape& table) {
   static const Words kWork = {"payload", "body", "args", "arg", "data", "params", "job", "handler"};
-  static const Words kTurn = {"attempt",   "available", "reserved",  "locked",
-                              "delivered", "run",       "scheduled", "retry"};
+  static const Words kTurn = {"attempt",  "available", "reserved", "locked",  "delivered",
+                              "run",      "scheduled", "retry",    "intento", "disponible",
+                              "versuche", "tentative", "tentativo"};
   bool queue = false;
   bool work = false;
   bool turn = false;
   for (const Column& column : table.columns) {
     const auto words = words_of(column.name);
-    queue = queue || any_word(words, {"queue"});
+    queue = queue || any_word(words, {"queue", "cola", "warteschlange", "coda", "fila"});
     work = work || any_word(words, kWork);
     turn = turn || any_word(words, kTurn);
   }
@@ -206,12 +224,18 @@ std::optional<std::string> solid_machinery(const TableShape& table) {
 int lookup_weight(std::string_view table) {
   const std::string head = head_noun(table);
   const auto words = words_of(table);
+  const bool first = words.size() > 1 && kListWordsFirst.contains(words.front());
+  const bool english = words.size() > 1 && (words.front() == "type" || words.front() == "mode");
+  if (first && (!english || !kMadeByPeople.contains(head))) return 3;
   if (kMadeByPeople.contains(head)) return -5;
   if (kStaticLists.contains(head)) return 5;
   if (words.size() == 1 && kListWords.contains(head)) return 3;
   if (kListWords.contains(head)) return 3;
   if (any_word(words, kStaticLists)) return 3;
-  return 0;
+  const bool ending = std::ranges::any_of(kListEndings, [&](std::string_view end) {
+    return head.size() > end.size() + 2 && head.ends_with(end);
+  });
+  return ending ? 3 : 0;
 }
 
 bool content_column(const Column& column) {
