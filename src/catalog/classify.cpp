@@ -15,6 +15,7 @@
 namespace domicile::catalog {
 namespace {
 
+constexpr double kOptionalByHabit = 0.45;
 constexpr int kReferenceByName = 7;  // enough without looking at what hangs on the table
 
 class Classifier {
@@ -366,9 +367,17 @@ class Classifier {
       why.push_back(fmt::format("{} of {} sampled rows are without it", facts->null_keys,
                                 facts->sampled_rows));
     const bool sure_parent = verdicts_[edge.to].confidence != Confidence::unsure;
-    settle(i, TableClass::organization,
-           (filled || edge.actor) && sure_parent ? Confidence::likely : Confidence::unsure,
-           std::move(why));
+    const bool empty_seen = facts != nullptr && facts->sampled_rows > 0;
+    const bool by_habit = !edge.actor && edge.declared && !empty_seen &&
+                          graph_.optional_links >= kOptionalByHabit &&
+                          verdicts_[edge.to].table_class == TableClass::organization;
+    if (by_habit)
+      why.push_back(fmt::format("{:.0f} % of this schema's links may be NULL: it is a habit here",
+                                100 * graph_.optional_links));
+    settle(
+        i, TableClass::organization,
+        (filled || edge.actor || by_habit) && sure_parent ? Confidence::likely : Confidence::unsure,
+        std::move(why));
   }
 
   // The further ways to an organization, to be compared with the proposed one.

@@ -34,6 +34,13 @@ class ByKeys {
       if (i != root_.table) find_columns(i);
     }
     through_composite_keys();
+    std::size_t tables = 0;
+    std::size_t optional_keys = 0;
+    for (const auto& found : columns_) {
+      tables += !found.empty();
+      optional_keys += !found.empty() && std::ranges::none_of(found, &KeyColumn::not_null);
+    }
+    keys_by_habit_optional_ = optional_keys * 2 > tables;
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
       if (!verdicts_[i].done && !columns_[i].empty()) choose(i);
     }
@@ -239,6 +246,12 @@ class ByKeys {
       v.confidence = Confidence::unsure;
       return true;
     }
+    if (!looked && keys_by_habit_optional_ && lookup_weight(table.name.name) < 3) {
+      v.why.push_back(
+          "most keys of organizations may be NULL here: it is a habit, and says nothing");
+      v.confidence = Confidence::unsure;
+      return true;
+    }
     v.table_class = TableClass::mixed;
     v.why.push_back("a row without an organization is taken for a shared row");
     v.confidence =
@@ -261,6 +274,7 @@ class ByKeys {
   std::size_t users_;
   std::vector<Verdict>& verdicts_;
   std::vector<std::vector<KeyColumn>> columns_;
+  bool keys_by_habit_optional_ = false;
 };
 
 }  // namespace

@@ -83,6 +83,99 @@ class Leftovers {
            });
   }
 
+  // A name and a value, nothing else, and nothing that it could belong to.
+  bool name_and_value(std::size_t i) const {
+    const TableShape& table = *graph_.tables[i];
+    const Index* key = table.primary_key();
+    if (key == nullptr || key->columns.size() != 1 || table.columns.size() > 4) return false;
+    const Column* name = table.column(key->columns[0]);
+    if (name == nullptr || family_of(name->type) != TypeFamily::text) return false;
+    return std::ranges::any_of(table.columns, [](const Column& c) {
+      static const std::set<std::string_view> kValue = {"value",  "val",    "wert",   "valor",
+                                                        "valeur", "valore", "waarde", "data"};
+      const auto words = words_of(c.name);
+      return !words.empty() && kValue.contains(words.back());
+    });
+  }
+
+  // What programs write about themselves: which one, when, and how it ended. Nobody is in it.
+  static bool log_of_programs(const TableShape& table) {
+    static const std::set<std::string_view> kLog = {
+        "log", "prot", "protokoll", "run", "lauf", "error", "trace", "batch", "fehler", "lock"};
+    static const std::set<std::string_view> kProgram = {
+        "rc",    "exit",    "proc",   "procedure", "program", "prog",       "job",      "batch",
+        "host",  "level",   "logger", "exception", "stack",   "stacktrace", "start",    "started",
+        "begin", "beginn",  "end",    "ended",     "ende",    "finished",   "duration", "error",
+        "run",   "process", "pid",    "message",   "meldung", "severity",   "module"};
+    const auto named = words_of(table.name.name);
+    if (std::ranges::none_of(named, [](const auto& w) { return kLog.contains(singular(w)); }))
+      return false;
+    const auto traits = std::ranges::count_if(table.columns, [](const Column& c) {
+      const auto words = words_of(c.name);
+      return std::ranges::any_of(words, [](const auto& w) { return kProgram.contains(w); });
+    });
+    return traits >= 2;
+  }
+
+  // Whoever holds the token, until it expires; not whose it was.
+  static bool passing_tokens(const TableShape& table) {
+    bool token = false;
+    bool expires = false;
+    for (const Column& column : table.columns) {
+      const auto words = words_of(column.name);
+      token = token || (!words.empty() && words.back() == "token");
+      expires = expires || std::ranges::any_of(words, [](const std::string& w) {
+                  return w.starts_with("expire") || w == "expiry";
+                });
+    }
+    return token && expires && table.columns.size() <= 6;
+  }
+
+  // Nothing leads from here or to here, and nothing seems to.
+  bool alone(std::size_t i) const {
+    return graph_.out[i].empty() && graph_.in[i].empty() && graph_.self[i].empty() &&
+           unresolved_columns(graph_, root_, i).empty() &&
+           polymorphic_pairs(*graph_.tables[i]).empty();
+  }
+
+  // Machinery that is nobody's by its shape. False: something else.
+  bool shaped_like_machinery(std::size_t i) {
+    if (!alone(i)) return false;
+    const TableShape& table = *graph_.tables[i];
+    const bool personal = std::ranges::any_of(
+        table.columns, [](const Column& c) { return !personal_label(c, false).empty(); });
+    const auto machinery = [&](const char* why) {
+      return settle(i, TableClass::system, Confidence::likely,
+                    {why, "nothing leads from it to any other table, or to it"});
+    };
+    if (name_and_value(i) && !personal && lookup_weight(table.name.name) < 3)
+      return machinery("a name and a value: settings of the application");
+    if (log_of_programs(table) && !personal) return machinery("what programs write of themselves");
+    if (passing_tokens(table)) {
+      return settle(i, TableClass::system, Confidence::unsure,
+                    {"tokens that expire, which name neither a person nor an organization by key"});
+    }
+    return false;
+  }
+
+  // An address that one signs in with, beside the machine that one came from.
+  bool attempts_to_sign_in(std::size_t i) {
+    if (!alone(i)) return false;
+    const Column* who = nullptr;
+    bool from_where = false;
+    for (const Column& column : graph_.tables[i]->columns) {
+      const auto label = personal_label(column, true);
+      if (who == nullptr && (label == "email" || label == "online_id")) who = &column;
+      from_where = from_where || label == "ip_address" || label == "device";
+    }
+    if (who == nullptr || !from_where) return false;
+    verdicts_[i].person = who->name;
+    return settle(
+        i, TableClass::person, Confidence::unsure,
+        {fmt::format("{} is what a person signs in with, and nothing names an organization",
+                     who->name)});
+  }
+
   void leftover(std::size_t i) {
     const TableShape& table = *graph_.tables[i];
     const auto doubts = doubts_about(graph_, root_, i, verdicts_);
@@ -92,13 +185,14 @@ class Leftovers {
       return;
     }
     const auto unresolved = unresolved_columns(graph_, root_, i);
+    if (shaped_like_machinery(i)) return;
     if (auto why = machinery_table(table.name.name)) {
       const bool solid = unresolved.empty() && graph_.out[i].empty() && solid_machinery(table);
       settle(i, TableClass::system, solid ? Confidence::likely : Confidence::unsure,
              {*why, "no way leads to an organization"});
       return;
     }
-    if (of_person(i)) return;
+    if (of_person(i) || attempts_to_sign_in(i)) return;
     const bool personal = std::ranges::any_of(table.columns, [&](const Column& c) {
       return !personal_label(c, about_people(table)).empty();
     });

@@ -34,6 +34,11 @@ class Builder {
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) inherited(i);
     const ColumnTargets targets(graph_.tables);
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) inferred(i, targets);
+    const auto links = std::ranges::count_if(graph_.edges, [](const Edge& e) { return !e.actor; });
+    const auto optional =
+        std::ranges::count_if(graph_.edges, [](const Edge& e) { return !e.actor && !e.not_null; });
+    if (links > 0)
+      graph_.optional_links = static_cast<double>(optional) / static_cast<double>(links);
     return std::move(graph_);
   }
 
@@ -132,11 +137,27 @@ class Builder {
       }
       if (std::ranges::find(refuted_, std::pair(table.name, column.name)) != refuted_.end())
         continue;
-      const std::size_t to = targets.target_of(from, column);
+      std::size_t to = half_of_a_join(table, column);
+      if (to == Graph::npos) to = targets.target_of(from, column);
       if (to == Graph::npos) continue;
       add(from, to, {{column.name}, {}, graph_.tables[to]->primary_key()->columns}, false, true,
           false);
     }
+  }
+
+  // Prisma's own join tables: _ClientToTag ("A", "B").
+  std::size_t half_of_a_join(const TableShape& table, const Column& column) const {
+    const std::string& name = table.name.name;
+    const std::size_t middle = name.find("To");
+    if (!name.starts_with('_') || middle == std::string::npos || table.columns.size() != 2 ||
+        (column.name != "A" && column.name != "B"))
+      return Graph::npos;
+    std::string sides[] = {name.substr(1, middle - 1), name.substr(middle + 2)};
+    // A is the one that comes first in the alphabet, whatever the table is called.
+    if (sides[1] < sides[0]) std::swap(sides[0], sides[1]);
+    const std::size_t to = graph_.place({table.name.schema, sides[column.name == "A" ? 0 : 1]});
+    const Index* key = to == Graph::npos ? nullptr : graph_.tables[to]->primary_key();
+    return key != nullptr && key->columns.size() == 1 ? to : Graph::npos;
   }
 
   const Schema& schema_;

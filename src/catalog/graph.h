@@ -37,6 +37,9 @@ struct Graph {
   std::map<QualifiedName, std::size_t> places;
 
   const Schema* schema = nullptr;
+  // The share of links that may be NULL, of those that do not say who acted: where hardly anything is
+  // NOT NULL (Hibernate, Odoo), a link that may be NULL says as much as one that may not elsewhere.
+  double optional_links = 0;
 
   std::size_t place(const QualifiedName& name) const;  // npos when absent
   // The tables that a materialized view is made from, through views; empty for others.

@@ -31,15 +31,7 @@ bool signs_in(const TableShape& table) {
 
 class Judge {
  public:
-  explicit Judge(const Graph& graph) : graph_(graph) {
-    double all = 0;
-    for (const Edge& edge : graph_.edges) {
-      if (edge.actor) continue;
-      ++all;
-      optional_ += edge.not_null ? 0 : 1;
-    }
-    optional_ = all == 0 ? 0 : optional_ / all;
-  }
+  explicit Judge(const Graph& graph) : graph_(graph) {}
 
   std::optional<RootCandidate> judge(std::size_t i) const {
     const TableShape& table = *graph_.tables[i];
@@ -53,8 +45,8 @@ class Judge {
     const std::size_t any = below(i, false).size();
     const double all = static_cast<double>(graph_.tables.size());
     const double share = static_cast<double>(direct.size()) / all;
-    const double sure =
-        (1 - optional_) * static_cast<double>(strong) + optional_ * static_cast<double>(any);
+    const double sure = (1 - graph_.optional_links) * static_cast<double>(strong) +
+                        graph_.optional_links * static_cast<double>(any);
     const double reach = (25.0 * sure + 15.0 * static_cast<double>(any)) / all;
     if (named == 0 && !enough_without_a_name(i, direct.size(), share, reach)) return std::nullopt;
     RootCandidate out{.table = i, .score = named * 3.0 + 40 * share + reach, .why = {}};
@@ -184,8 +176,6 @@ class Judge {
   }
 
   const Graph& graph_;
-  // The share of links that may be NULL: where nobody wrote NOT NULL, it says nothing to be without.
-  double optional_ = 0;
 };
 
 }  // namespace
