@@ -4,6 +4,7 @@
 
 #include "app/dsn_option.h"
 #include "base/file.h"
+#include "store/join_reader.h"
 #include "store/reading_connection.h"
 
 namespace domicile::app {
@@ -38,6 +39,7 @@ Result<Scanned> scan_connection(pg::Connection& connection, const CatalogSource&
   Scanned out;
   out.schema = TRY(store::read_schema(connection, reading));
   progress(fmt::format("read {} tables, views and partitions", out.schema.tables.size()));
+  TRY(store::read_joins(connection, out.schema));
   out.proposal = TRY(catalog::propose(out.schema, {}, existing, proposing));
   if (source.sample_rows == 0) return out;
   progress(fmt::format("looking at up to {} rows of each of {} tables", source.sample_rows,

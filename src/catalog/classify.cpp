@@ -15,7 +15,6 @@
 namespace domicile::catalog {
 namespace {
 
-constexpr double kOptionalByHabit = 0.45;
 constexpr int kReferenceByName = 7;  // enough without looking at what hangs on the table
 
 class Classifier {
@@ -143,9 +142,12 @@ class Classifier {
     Confidence confidence = parent.confidence == Confidence::certain && edge.declared
                                 ? Confidence::certain
                                 : Confidence::likely;
-    std::vector<std::string> why = {fmt::format(
-        "{} {} {}, which is NOT NULL", fmt::join(edge.step.columns, ", "),
-        edge.declared ? "references" : "is named after", to_string(edge.step.references))};
+    std::vector<std::string> why = {
+        fmt::format("{} {} {}, which is NOT NULL", fmt::join(edge.step.columns, ", "),
+                    edge.declared            ? "references"
+                    : edge.joined_in.empty() ? "is named after"
+                                             : fmt::format("is joined by {} with", edge.joined_in),
+                    to_string(edge.step.references))};
     TableClass table_class = TableClass::organization;
     if (parent.confidence == Confidence::unsure && edge.to != root_.table)
       confidence = Confidence::unsure;
@@ -257,7 +259,9 @@ class Classifier {
   bool static_lists() {
     bool found = false;
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
-      if (verdicts_[i].done || lookup_weight(graph_.tables[i]->name.name) < 3) continue;
+      if (verdicts_[i].done || lookup_weight(graph_.tables[i]->name.name) < 3 ||
+          waits_for_a_parent(graph_, i, verdicts_))
+        continue;
       ReferenceEvidence evidence = reference_evidence(graph_, root_, i, verdicts_, facts_);
       if (evidence.score < kReferenceByName) continue;
       found |=

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "catalog/doubts.h"
 #include "catalog/naming.h"
 
 namespace domicile::catalog {
@@ -15,6 +16,7 @@ struct KeyColumn {
   bool not_null = false;
   bool declared = false;   // a foreign key to the root, or to a key column through a composite key
   bool canonical = false;  // named as in most tables
+  std::string joined_in;   // the view or function that compares it with the organizations' key
 };
 
 class ByKeys {
@@ -67,14 +69,18 @@ class ByKeys {
     const Column* shape = graph_.tables[i]->column(column);
     if (shape == nullptr) return;
     const bool canonical = !root_.columns.empty() && column == root_.columns[0];
-    columns_[i].push_back({column, shape->not_null, declared, canonical});
+    columns_[i].push_back({column, shape->not_null, declared, canonical, {}});
   }
 
   void find_columns(std::size_t i) {
     for (std::size_t e : graph_.out[i]) {
       const Edge& edge = graph_.edges[e];
       if (edge.to != root_.table || edge.actor || edge.step.columns.size() != 1) continue;
-      if (edge.step.referenced_columns[0] == root_.key) add(i, edge.step.columns[0], edge.declared);
+      if (edge.step.referenced_columns[0] != root_.key) continue;
+      add(i, edge.step.columns[0], edge.declared);
+      for (KeyColumn& known : columns_[i]) {
+        if (known.column == edge.step.columns[0]) known.joined_in = edge.joined_in;
+      }
     }
     if (root_.columns.empty() && root_.table == Graph::npos) return;
     // The same name as everywhere else, but nobody declared the foreign key.
@@ -172,7 +178,11 @@ class ByKeys {
       return;
     }
     v.why.push_back(
-        fmt::format("{} is named like the organization's key, without a foreign key", best.column));
+        best.joined_in.empty()
+            ? fmt::format("{} is named like the organization's key, without a foreign key",
+                          best.column)
+            : fmt::format("{} joins {} with {}", best.joined_in, best.column,
+                          to_string(graph_.tables[root_.table]->name)));
     v.confidence = std::max(v.confidence, Confidence::likely);
     if (facts == nullptr || facts->sampled_rows == 0) return;
     if (facts->orphans == 0 && facts->null_keys < facts->sampled_rows) {
@@ -246,6 +256,10 @@ class ByKeys {
       v.confidence = Confidence::unsure;
       return true;
     }
+    if (!looked && of_rows_that_have_one(i)) {
+      v.confidence = std::max(v.confidence, Confidence::likely);
+      return true;
+    }
     if (!looked && keys_by_habit_optional_ && lookup_weight(table.name.name) < 3) {
       v.why.push_back(
           "most keys of organizations may be NULL here: it is a habit, and says nothing");
@@ -262,6 +276,25 @@ class ByKeys {
       v.why.push_back("as its name says");
     }
     return true;
+  }
+
+  // Former rows of a table whose key is NOT NULL, or rows about rows of several tables.
+  bool of_rows_that_have_one(std::size_t i) {
+    const TableShape& table = *graph_.tables[i];
+    if (const std::size_t of = shadowed_by(graph_, i);
+        of != Graph::npos && std::ranges::any_of(columns_[of], &KeyColumn::not_null)) {
+      verdicts_[i].why.push_back(fmt::format("it keeps former rows of {}, which all have one",
+                                             to_string(graph_.tables[of]->name)));
+      return true;
+    }
+    for (const auto& [kind, id] : polymorphic_pairs(table)) {
+      const Column* column = table.column(id);
+      if (column == nullptr || !column->not_null) continue;
+      verdicts_[i].why.push_back(fmt::format(
+          "each row is about another one, by {} and {}: hardly a shared row", kind, id));
+      return true;
+    }
+    return false;
   }
 
   const Facts* facts_of(std::size_t i, const KeyColumn& column) const {

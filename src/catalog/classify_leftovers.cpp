@@ -37,13 +37,17 @@ class Leftovers {
     for (bool again = true; again;) {
       again = false;
       for (std::size_t i = 0; i < verdicts_.size(); ++i) {
-        if (verdicts_[i].done || waits(i)) continue;
+        if (verdicts_[i].done || waits_for_a_parent(graph_, i, verdicts_)) continue;
         leftover(i);
         again = true;
       }
     }
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
       if (!verdicts_[i].done) leftover(i);
+    }
+    for (bool again = true; again;) {
+      again = false;
+      for (std::size_t i = 0; i < verdicts_.size(); ++i) again |= take_back(i);
     }
   }
 
@@ -55,6 +59,24 @@ class Leftovers {
     v.table_class = table_class;
     v.confidence = confidence;
     v.why.insert(v.why.end(), why.begin(), why.end());
+    return true;
+  }
+
+  // What was called shared before its parent was judged, and the parent is not: a question after all.
+  bool take_back(std::size_t i) {
+    Verdict& v = verdicts_[i];
+    if (v.decided || v.table_class != TableClass::reference) return false;
+    const auto parent = std::ranges::find_if(graph_.out[i], [&](std::size_t e) {
+      const Edge& edge = graph_.edges[e];
+      const Verdict& other = verdicts_[edge.to];
+      return edge.not_null && !edge.actor && other.table_class != TableClass::reference &&
+             other.table_class != TableClass::system && other.table_class != TableClass::ignored;
+    });
+    if (parent == graph_.out[i].end()) return false;
+    v.table_class = TableClass::organization;
+    v.confidence = Confidence::unsure;
+    v.why.push_back(fmt::format("but each of its rows names one of {}, which is not shared",
+                                to_string(graph_.edges[*parent].step.references)));
     return true;
   }
 
@@ -234,13 +256,6 @@ class Leftovers {
           "no way leads to an organization, nothing uses its rows, and nothing shows that they "
           "are shared");
     }
-  }
-
-  bool waits(std::size_t i) const {
-    return std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
-      const Edge& edge = graph_.edges[e];
-      return edge.not_null && !edge.actor && !verdicts_[edge.to].done;
-    });
   }
 
   bool of_machinery(std::size_t i) const {

@@ -142,6 +142,26 @@ std::size_t ColumnTargets::word_of_a_list(std::size_t from, const Column& column
   return only(found);
 }
 
+// `mgr_firm` beside pm_firm, when it is no count of them.
+std::size_t ColumnTargets::bare_role(std::size_t from, const Column& column) const {
+  static const std::set<std::string_view> kAmounts = {
+      "num",    "count", "total", "max",    "min",      "qty",    "number", "limit",
+      "size",   "sum",   "avg",   "per",    "of",       "is",     "has",    "anz",
+      "anzahl", "menge", "nb",    "nombre", "cantidad", "default"};
+  const auto words = words_of(column.name);
+  if (words.size() < 2 || family_of(column.type) == TypeFamily::text) return npos;
+  const bool amount =
+      std::ranges::any_of(words, [](const std::string& word) { return kAmounts.contains(word); });
+  if (amount && family_of(column.type) == TypeFamily::integer) return npos;
+  const auto named = by_noun_.find(words.back());
+  if (named == by_noun_.end()) return npos;
+  Places found;
+  for (std::size_t to : named->second) {
+    if (to != from && fits(to, column) && words_[to].size() <= 2) found.push_back(to);
+  }
+  return only(found);
+}
+
 // `emp_id`, `dept_id`, `acct_id` beside employees, departments, accounts.
 std::size_t ColumnTargets::abbreviated(std::size_t from, const Column& column) const {
   auto words = words_of(column.name);
@@ -198,11 +218,36 @@ std::size_t ColumnTargets::run_together(std::size_t from, const Column& column) 
 std::size_t ColumnTargets::target_of(std::size_t from, const Column& column) const {
   if (const std::size_t same = same_key(from, column); same != npos) return same;
   if (const std::size_t to = by_name(from, column); to != npos) return to;
-  for (const auto find : {&ColumnTargets::key_with_a_role, &ColumnTargets::table_and_key,
-                          &ColumnTargets::word_of_a_list, &ColumnTargets::abbreviated}) {
+  for (const auto find :
+       {&ColumnTargets::key_with_a_role, &ColumnTargets::table_and_key,
+        &ColumnTargets::word_of_a_list, &ColumnTargets::bare_role, &ColumnTargets::abbreviated}) {
     if (const std::size_t to = (this->*find)(from, column); to != npos) return to;
   }
   return npos;
+}
+
+std::vector<std::pair<std::size_t, std::vector<std::string>>> ColumnTargets::composite_targets(
+    std::size_t from) const {
+  static const std::set<std::string_view> kGeneric = {"id",  "rev",      "version", "seq",   "type",
+                                                      "key", "revision", "lang",    "locale"};
+  const TableShape& table = *tables_[from];
+  const Index* mine = table.primary_key();
+  std::vector<std::pair<std::size_t, std::vector<std::string>>> out;
+  for (std::size_t to = 0; to < tables_.size(); ++to) {
+    const Index* key = tables_[to]->primary_key();
+    if (to == from || key == nullptr || key->columns.size() < 2) continue;
+    const bool all = std::ranges::all_of(key->columns, [&](const std::string& name) {
+      const Column* here = table.column(name);
+      const bool words = here != nullptr && here->type == "character varying" && !telling(*here);
+      return here != nullptr && !words && here->type != "text" && !kGeneric.contains(name) &&
+             comparable(here->type, tables_[to]->column(name)->type);
+    });
+    // With the same key they are siblings, and so are two tables that both have it.
+    if (!all || (mine != nullptr && mine->columns == key->columns)) continue;
+    std::erase_if(out, [&](const auto& other) { return other.second == key->columns; });
+    out.emplace_back(to, key->columns);
+  }
+  return out;
 }
 
 // The one table that the column's name means, if there is exactly one.

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "catalog/schema.h"
@@ -23,6 +24,11 @@ class ColumnTargets {
   // npos for none or several. May be `from` itself: parent_id.
   std::size_t target_of(std::size_t from, const Column& column) const;
 
+  // Tables whose primary key of several columns stands in `from` under the same names, each with
+  // those columns: (firm, account) beside accounts (firm, account).
+  std::vector<std::pair<std::size_t, std::vector<std::string>>> composite_targets(
+      std::size_t from) const;
+
  private:
   using Places = std::vector<std::size_t>;
 
@@ -31,6 +37,7 @@ class ColumnTargets {
   std::size_t key_with_a_role(std::size_t from, const Column& column) const;
   std::size_t table_and_key(std::size_t from, const Column& column) const;
   std::size_t word_of_a_list(std::size_t from, const Column& column) const;
+  std::size_t bare_role(std::size_t from, const Column& column) const;
   std::size_t abbreviated(std::size_t from, const Column& column) const;
   std::size_t run_together(std::size_t from, const Column& column) const;
   std::size_t by_name(std::size_t from, const Column& column) const;

@@ -33,6 +33,14 @@ std::vector<std::size_t> read_by(const Graph& graph, std::size_t table) {
 
 }  // namespace
 
+bool waits_for_a_parent(const Graph& graph, std::size_t table,
+                        const std::vector<Verdict>& verdicts) {
+  return std::ranges::any_of(graph.out[table], [&](std::size_t e) {
+    const Edge& edge = graph.edges[e];
+    return edge.not_null && !edge.actor && !verdicts[edge.to].done;
+  });
+}
+
 std::vector<std::string> unresolved_columns(const Graph& graph, const Root& root,
                                             std::size_t table) {
   const TableShape& shape = *graph.tables[table];

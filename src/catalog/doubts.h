@@ -16,6 +16,10 @@ namespace domicile::catalog {
 std::vector<std::string> doubts_about(const Graph& graph, const Root& root, std::size_t table,
                                       const std::vector<Verdict>& verdicts);
 
+// Each of its rows names one of a table that nobody has judged yet: too early to call it shared.
+bool waits_for_a_parent(const Graph& graph, std::size_t table,
+                        const std::vector<Verdict>& verdicts);
+
 // Columns that name a row of a table which neither a key nor a name has found.
 std::vector<std::string> unresolved_columns(const Graph& graph, const Root& root,
                                             std::size_t table);

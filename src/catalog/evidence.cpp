@@ -190,6 +190,30 @@ bool joins_lists(const Graph& graph, std::size_t to, const std::vector<Verdict>&
   return lists && graph.edges[to].identifying;
 }
 
+// PRIMARY KEY (customer, part): one row for each organization and part, so that a part is no single
+// organization's. Days may stand in the key as well: prices have a date.
+bool once_for_each_organization(const Graph& graph, const Edge& edge, const Verdict& child) {
+  if (!child.of_organization() || !child.way || !child.way->steps.empty() || !edge.not_null)
+    return false;
+  const TableShape& table = *graph.tables[edge.from];
+  return std::ranges::any_of(table.indexes, [&](const Index& index) {
+    if (!index.unique || !index.complete) return false;
+    bool key = false;
+    std::size_t of_edge = 0;
+    for (const std::string& name : index.columns) {
+      const Column* column = table.column(name);
+      if (name == child.way->key) {
+        key = true;
+      } else if (std::ranges::find(edge.step.columns, name) != edge.step.columns.end()) {
+        ++of_edge;
+      } else if (column == nullptr || column->type != "date") {
+        return false;
+      }
+    }
+    return key && of_edge == edge.step.columns.size();
+  });
+}
+
 // Few columns, nothing that happened, and each row names a row of a list.
 bool always_of_a_list(const Graph& graph, std::size_t at, const std::vector<Verdict>& verdicts) {
   const TableShape& table = *graph.tables[at];
@@ -199,7 +223,8 @@ bool always_of_a_list(const Graph& graph, std::size_t at, const std::vector<Verd
   });
   return !content && std::ranges::any_of(graph.out[at], [&](std::size_t e) {
     const Verdict& parent = verdicts[graph.edges[e].to];
-    return graph.edges[e].not_null && parent.done && parent.table_class == TableClass::reference;
+    const bool always = graph.edges[e].not_null || graph.optional_links >= kOptionalByHabit;
+    return always && parent.done && parent.table_class == TableClass::reference;
   });
 }
 
@@ -211,6 +236,9 @@ void weigh_neighbours(Scale& scale, const Graph& graph, const Root& root, std::s
   for (std::size_t e : graph.in[at]) {
     const Edge& edge = graph.edges[e];
     const Verdict& child = verdicts[edge.from];
+    if (key_of_a_list(graph, at, root) > 0 && once_for_each_organization(graph, edge, child))
+      scale.ground(4, fmt::format("{} has one row for each organization and row of it",
+                                  to_string(graph.tables[edge.from]->name)));
     if (edge.actor || (!child.done && !joins_lists(graph, e, verdicts))) continue;
     ++users;
     hangs = hangs || (edge.not_null && child.done && child.table_class == TableClass::reference);

@@ -33,7 +33,10 @@ class Builder {
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) declared(i);
     for (std::size_t i = 0; i < graph_.tables.size(); ++i) inherited(i);
     const ColumnTargets targets(graph_.tables);
-    for (std::size_t i = 0; i < graph_.tables.size(); ++i) inferred(i, targets);
+    for (std::size_t i = 0; i < graph_.tables.size(); ++i) {
+      inferred(i, targets);
+      inferred_composite(i, targets);
+    }
     const auto links = std::ranges::count_if(graph_.edges, [](const Edge& e) { return !e.actor; });
     const auto optional =
         std::ranges::count_if(graph_.edges, [](const Edge& e) { return !e.actor && !e.not_null; });
@@ -137,11 +140,47 @@ class Builder {
       }
       if (std::ranges::find(refuted_, std::pair(table.name, column.name)) != refuted_.end())
         continue;
+      if (joined(from, column)) continue;
       std::size_t to = half_of_a_join(table, column);
       if (to == Graph::npos) to = targets.target_of(from, column);
       if (to == Graph::npos) continue;
       add(from, to, {{column.name}, {}, graph_.tables[to]->primary_key()->columns}, false, true,
           false);
+    }
+  }
+
+  // A view or a function compares the column with the key of one other table. Two keys are compared for
+  // many reasons, and what is compared with the keys of two tables names neither for sure.
+  bool joined(std::size_t from, const Column& column) {
+    const TableShape& table = *graph_.tables[from];
+    std::size_t to = Graph::npos;
+    const JoinSeen* seen = nullptr;
+    const JoinSeen first{
+        .table = table.name, .column = column.name, .other = {}, .other_column = {}, .where = {}};
+    for (auto at = std::ranges::lower_bound(schema_.joins, first);
+         at != schema_.joins.end() && at->table == table.name && at->column == column.name; ++at) {
+      const std::size_t other = graph_.place(at->other);
+      const Index* key = other == Graph::npos ? nullptr : graph_.tables[other]->primary_key();
+      if (key == nullptr || key->columns != std::vector{at->other_column}) continue;
+      if (to != Graph::npos && to != other) return false;
+      to = other;
+      if (seen == nullptr) seen = &*at;
+    }
+    const Index* mine = table.primary_key();
+    if (seen == nullptr || (mine != nullptr && mine->columns == std::vector{column.name}))
+      return false;
+    add(from, to, {{column.name}, {}, {seen->other_column}}, false, true, false);
+    graph_.edges.back().joined_in = seen->where;
+    return true;
+  }
+
+  void inferred_composite(std::size_t from, const ColumnTargets& targets) {
+    for (auto& [to, columns] : targets.composite_targets(from)) {
+      const bool known =
+          std::ranges::any_of(graph_.tables[from]->foreign_keys, [&](const ForeignKey& key) {
+            return std::ranges::find_first_of(key.columns, columns) != key.columns.end();
+          });
+      if (!known) add(from, to, {columns, {}, columns}, false, true, false);
     }
   }
 

@@ -18,6 +18,7 @@ struct Edge {
   std::size_t to = 0;
   PathStep step;  // with its referenced columns
   bool declared = true;
+  std::string joined_in;  // not declared, but a view or function compares the columns: its name
   bool validated = true;
   bool not_null = false;     // all of its columns
   bool actor = false;        // created_by and the like: never where the row belongs
@@ -26,6 +27,8 @@ struct Edge {
   bool identifying = false;  // its columns are part of the child's primary key
   bool unique = false;       // at most one child per parent
 };
+
+constexpr double kOptionalByHabit = 0.45;  // of Graph::optional_links
 
 struct Graph {
   std::vector<const TableShape*> tables;

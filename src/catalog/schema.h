@@ -71,9 +71,21 @@ struct TableShape {
   }
 };
 
+// A comparison of two columns in the definition of a view or the body of a function: whoever wrote it
+// knew which row the first one names. No proof, but better than a name.
+struct JoinSeen {
+  QualifiedName table;
+  std::string column;
+  QualifiedName other;
+  std::string other_column;
+  std::string where;  // "view public.open_invoices", for people
+  friend auto operator<=>(const JoinSeen&, const JoinSeen&) = default;
+};
+
 struct Schema {
   std::vector<std::string> schemas;  // those that were read, sorted
   std::vector<TableShape> tables;    // sorted by name
+  std::vector<JoinSeen> joins;       // sorted; empty when nobody looked
   std::string database;
   int server_version = 0;  // 150018
 

@@ -88,7 +88,7 @@ const Words kStaticLists = {
     "translation", "glossary", "feature", "industry", "carrier", "plan", "emoji", "city", "amenity",
     "airport", "breed", "species", "cuisine", "sport", "religion", "profession", "occupation",
     "specialty", "county", "sector", "discipline", "nutrient", "taxonomy", "license", "licence",
-    "standard",
+    "standard", "qualification", "qualifikation", "allergen",
     // in other languages
     "land", "laender", "bundesland", "waehrung", "sprache", "feiertag", "pays", "devise", "langue",
     "ferie", "pais", "moneda", "idioma", "provincia", "feriado", "valuta", "lingua", "paese",
