@@ -23,6 +23,34 @@ Result<CatalogFile> load_catalog(const std::string& path) {
   return file;
 }
 
+namespace {
+
+Result<void> look_again(pg::Connection& connection, const store::FactsOptions& asking,
+                        Scanned& out) {
+  std::vector<catalog::Probe> again;
+  for (const catalog::Probe& probe : out.proposal.probes) {
+    const auto known = out.facts.facts.find(probe.table);
+    if (probe.ways.empty() || known == out.facts.facts.end() ||
+        known->second.way == to_string(probe.ways[0]))
+      continue;
+    again.push_back(probe);
+    again.back().perhaps_keys.clear();
+    again.back().key_of.reset();
+  }
+  if (again.empty()) return {};
+  auto more = TRY(store::read_facts(connection, out.schema, again, asking));
+  for (auto& [table, facts] : more.facts) {
+    catalog::Facts& before = out.facts.facts[table];
+    facts.keys_by_value = std::move(before.keys_by_value);
+    facts.number_matches = std::move(before.number_matches);
+    before = std::move(facts);
+  }
+  for (auto& skipped : more.skipped) out.facts.skipped.push_back(std::move(skipped));
+  return {};
+}
+
+}  // namespace
+
 Result<Scanned> scan_connection(pg::Connection& connection, const CatalogSource& source,
                                 const catalog::Catalog* existing, bool quiet) {
   const auto progress = [&](const std::string& line) {
@@ -46,6 +74,9 @@ Result<Scanned> scan_connection(pg::Connection& connection, const CatalogSource&
                        out.proposal.probes.size()));
   store::FactsOptions asking{.sample_rows = source.sample_rows};
   out.facts = TRY(store::read_facts(connection, out.schema, out.proposal.probes, asking));
+  out.proposal = TRY(catalog::propose(out.schema, out.facts.facts, existing, proposing));
+  // What the rows have told leads to new ways, about which nothing has been asked yet.
+  TRY(look_again(connection, asking, out));
   out.proposal = TRY(catalog::propose(out.schema, out.facts.facts, existing, proposing));
   return out;
 }

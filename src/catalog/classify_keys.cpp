@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -16,7 +17,9 @@ struct KeyColumn {
   bool not_null = false;
   bool declared = false;   // a foreign key to the root, or to a key column through a composite key
   bool canonical = false;  // named as in most tables
-  std::string joined_in;   // the view or function that compares it with the organizations' key
+  std::string by_number = {};  // why its numbers are organizations' keys, when only they say so
+  bool doubtful = false;       // that could be an accident
+  std::string joined_in = {};  // the view or function that compares it with the organizations' key
 };
 
 class ByKeys {
@@ -69,7 +72,7 @@ class ByKeys {
     const Column* shape = graph_.tables[i]->column(column);
     if (shape == nullptr) return;
     const bool canonical = !root_.columns.empty() && column == root_.columns[0];
-    columns_[i].push_back({column, shape->not_null, declared, canonical, {}});
+    columns_[i].push_back({column, shape->not_null, declared, canonical});
   }
 
   void find_columns(std::size_t i) {
@@ -90,11 +93,64 @@ class ByKeys {
       add(i, column->name, root_.table == Graph::npos);
     if (!columns_[i].empty()) return;
     for (const std::string& name : keys_by_value(i)) add(i, name, false);
+    if (columns_[i].empty()) keys_by_number(i);
   }
 
   std::vector<std::string> keys_by_value(std::size_t i) const {
     const auto at = facts_.find(graph_.tables[i]->name);
     return at == facts_.end() ? std::vector<std::string>{} : at->second.keys_by_value;
+  }
+
+  // Numbers that are keys of organizations, by how unlikely an accident is: another way of the same row
+  // says the same, or they step over numbers that are no key, or they stand where keys stand and name
+  // nearly every organization there is.
+  void keys_by_number(std::size_t i) {
+    constexpr std::int64_t kDifferentMin = 3;
+    constexpr std::int64_t kRowsThatAgreeMin = 5;
+    const auto at = facts_.find(graph_.tables[i]->name);
+    if (at == facts_.end()) return;
+    const TableShape& table = *graph_.tables[i];
+    const NumberMatch* best = nullptr;
+    int best_weight = 0;
+    for (const NumberMatch& match : at->second.number_matches) {
+      const Column* column = table.column(match.column);
+      if (column == nullptr || match.different < kDifferentMin || match.differ > 0) continue;
+      const bool leads = std::ranges::any_of(table.indexes, [&](const Index& index) {
+        return !index.columns.empty() && index.columns[0] == match.column;
+      });
+      const bool agrees = match.agree >= kRowsThatAgreeMin;
+      const bool tight = match.gaps >= std::max<std::int64_t>(3, match.different / 2);
+      const bool most = match.different * 4 >= match.keys * 3;
+      const int weight = (agrees ? 8 : 0) + (tight ? 4 : 0) +
+                         (most && column->not_null && (leads || identifies(match.column)) ? 2 : 0);
+      if (weight <= best_weight) continue;
+      best_weight = weight;
+      best = &match;
+    }
+    if (best == nullptr) return;
+    add(i, best->column, false);
+    KeyColumn& key = columns_[i].back();
+    if (best_weight >= 8) {
+      key.by_number =
+          fmt::format("{} names the organization that {} rows reach in another way as well",
+                      best->column, best->agree);
+    } else if (best_weight >= 4) {
+      key.by_number = fmt::format(
+          "each of {} values of {} is an organization, and none of {} numbers between them that "
+          "are not",
+          best->different, best->column, best->gaps);
+    } else {
+      key.by_number = fmt::format("the values of {} are those of {} of {} organizations",
+                                  best->column, best->different, best->keys);
+      key.doubtful = true;
+    }
+  }
+
+  static bool identifies(std::string_view column) {
+    static const std::set<std::string_view> kIdentifier = {"id",  "no",  "nr",  "code", "cd",
+                                                           "ref", "num", "key", "co"};
+    const auto words = words_of(column);
+    return !words.empty() && kIdentifier.contains(words.back());
   }
 
   // (tenant_id, project_id) -> projects (tenant_id, id): the child's tenant_id is the parent's.
@@ -168,6 +224,12 @@ class ByKeys {
     if (best.declared) {
       v.why.push_back(fmt::format("{} references {}", best.column,
                                   to_string(graph_.tables[root_.table]->name)));
+      return;
+    }
+    if (!best.by_number.empty()) {
+      v.why.push_back(best.by_number);
+      v.confidence =
+          std::max(v.confidence, best.doubtful ? Confidence::unsure : Confidence::likely);
       return;
     }
     const auto by_value = keys_by_value(i);

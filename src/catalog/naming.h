@@ -58,6 +58,8 @@ std::vector<std::pair<std::string, std::string>> polymorphic_pairs(const TableSh
 bool names_a_row(const Column& column, TypeFamily of_keys);
 // default_team_id, last_message_id: where somebody stands at the moment, not where the row belongs.
 bool names_a_pointer(std::string_view column);
+// qty, line_no, year, position: a number that counts, orders or measures.
+bool names_a_measure(std::string_view column);
 bool mentions_organization(std::string_view column);  // org_code, company_ref
 // "invoice" for invoices_history, invoice_aud, audit_invoices: the table that another one shadows.
 std::optional<std::string> shadowed_name(std::string_view table);

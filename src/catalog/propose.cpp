@@ -214,29 +214,49 @@ class Proposer {
     if (!foreign && !empty(probe)) out_.probes.push_back(std::move(probe));
   }
 
-  // Words and uuids that are organizations' keys are so by no accident; small numbers may be.
+  // Words and uuids that are organizations' keys are so by no accident; numbers may be, and are looked
+  // at only where their name or place lets them be identifiers.
   void ask_for_keys(std::size_t i, Probe& probe) const {
     constexpr std::size_t kColumnsMax = 12;
     const Verdict& v = verdicts_[i];
-    const bool found = v.way && !key_by_value(i);
+    const bool found = v.way && v.confidence != Confidence::unsure && !key_by_value(i);
     if (v.decided || found || i == root_.table || root_.table == Graph::npos ||
-        family_of(root_.type) == TypeFamily::integer || v.table_class == TableClass::person)
+        v.table_class == TableClass::person)
       return;
     const TableShape& table = *graph_.tables[i];
+    const bool numbers = family_of(root_.type) == TypeFamily::integer;
     for (const Column& column : table.columns) {
       const bool known = std::ranges::any_of(table.foreign_keys, [&](const ForeignKey& key) {
         return key.columns == std::vector{column.name};
       });
-      if (!known && comparable(column.type, root_.type) && probe.perhaps_keys.size() < kColumnsMax)
-        probe.perhaps_keys.push_back(column.name);
+      if (known || !comparable(column.type, root_.type) ||
+          (numbers && !perhaps_identifier(i, column)) || probe.perhaps_keys.size() >= kColumnsMax)
+        continue;
+      probe.perhaps_keys.push_back(column.name);
     }
     if (!probe.perhaps_keys.empty())
       probe.key_of = PathStep{{}, graph_.tables[root_.table]->name, {root_.key}};
   }
 
+  // Names nothing yet, is not the row's own number, and is no measure.
+  bool perhaps_identifier(std::size_t i, const Column& column) const {
+    const TableShape& table = *graph_.tables[i];
+    const Index* key = table.primary_key();
+    if (key != nullptr && key->columns == std::vector{column.name}) return false;
+    for (const auto& [kind, id] : polymorphic_pairs(table)) {
+      if (id == column.name) return false;
+    }
+    const bool named = std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
+      const Edge& edge = graph_.edges[e];
+      return edge.step.columns == std::vector{column.name} && edge.to != root_.table;
+    });
+    return !named && !names_a_measure(column.name);
+  }
+
   bool key_by_value(std::size_t i) const {
     const auto at = facts_.find(graph_.tables[i]->name);
-    return at != facts_.end() && !at->second.keys_by_value.empty();
+    return at != facts_.end() &&
+           (!at->second.keys_by_value.empty() || !at->second.number_matches.empty());
   }
 
   static std::string kind_of(const Table& table) {

@@ -98,6 +98,24 @@ bool names_a_pointer(std::string_view column) {
   return words.size() > 2 && kNow.contains(words.front());
 }
 
+bool names_a_measure(std::string_view column) {
+  static const Words kMeasures = {
+      "qty",      "quantity", "count",  "amount",  "amt",    "total",    "sum",       "price",
+      "year",     "month",    "day",    "week",    "hour",   "minute",   "minutes",   "second",
+      "seconds",  "size",     "length", "width",   "height", "weight",   "sort",      "order",
+      "position", "pos",      "seq",    "line",    "rank",   "level",    "lvl",       "pri",
+      "priority", "score",    "rating", "version", "rev",    "revision", "capacity",  "duration",
+      "age",      "percent",  "pct",    "max",     "min",    "num",      "attempt",   "attempts",
+      "retries",  "status",   "state",  "type",    "kind",   "flags",    "jahr",      "monat",
+      "tag",      "anzahl",   "anz",    "menge",   "zeile",  "lfd",      "ejercicio", "mes",
+      "dia",      "cantidad", "orden",  "linea",   "annee",  "mois",     "jour",      "quantite",
+      "ligne",    "ordre",    "beds",   "sqft",    "rc",     "gap",      "step",      "page",
+      "port"};
+  const auto words = words_of(column);
+  return std::ranges::any_of(words,
+                             [](const std::string& word) { return kMeasures.contains(word); });
+}
+
 bool mentions_organization(std::string_view column) {
   const auto words = words_of(column);
   return std::ranges::any_of(

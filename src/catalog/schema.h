@@ -96,6 +96,18 @@ struct Schema {
   std::vector<const TableShape*> classifiable() const;
 };
 
+// A column of whole numbers, each of which in the sample is an organization's key. Small numbers are
+// everywhere; how tight the match is, classify_keys.cpp weighs.
+struct NumberMatch {
+  std::string column;
+  std::int64_t different = 0;  // values in the sample
+  std::int64_t keys = 0;       // organizations there are
+  std::int64_t gaps = 0;       // numbers between its smallest and largest value that are no key
+  // Rows that reach an organization in another way as well: how many say the same, how many another.
+  std::int64_t agree = 0;
+  std::int64_t differ = 0;
+};
+
 // What some rows of one table have shown, along the way the catalog gives it.
 struct Facts {
   std::string way;                // the way that was followed, as text: the facts speak of no other
@@ -114,6 +126,7 @@ struct Facts {
   // Columns that nothing but their values tell to be the organization's key: at least three different
   // values in the sample, each of them an organization's.
   std::vector<std::string> keys_by_value;
+  std::vector<NumberMatch> number_matches;
 };
 using FactsByTable = std::map<QualifiedName, Facts>;
 

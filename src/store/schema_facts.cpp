@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "catalog/naming.h"
 #include "store/guard_sql.h"
 #include "store/schema_reader.h"
 #include "store/way_sql.h"
@@ -155,21 +156,64 @@ class Asking {
 
   Result<void> ask_keys(const Probe& probe, Facts& facts) {
     constexpr std::int64_t kDifferentMin = 3;
+    const std::string& key = probe.key_of->referenced_columns[0];
+    const catalog::TableShape* root = schema_.find(probe.key_of->references);
+    const catalog::Column* shape = root == nullptr ? nullptr : root->column(key);
+    const bool numbers =
+        shape != nullptr && catalog::family_of(shape->type) == catalog::TypeFamily::integer;
     std::string counts;
     for (const std::string& column : probe.perhaps_keys) {
       counts += fmt::format(
           "{0}count(DISTINCT s.{1}), count(DISTINCT s.{1}) FILTER (WHERE NOT EXISTS (SELECT FROM "
           "{2} r WHERE r.{3} = s.{1}))",
           counts.empty() ? "" : ", ", quote_identifier(column), quoted(probe.key_of->references),
-          quote_identifier(probe.key_of->referenced_columns[0]));
+          quote_identifier(key));
     }
     const auto rows = TRY(connection_.query(fmt::format(
         "SELECT {} FROM {} s", counts, sample_of(schema_, probe.table, options_.sample_rows))));
     for (std::size_t i = 0; i < probe.perhaps_keys.size(); ++i) {
       const int at = static_cast<int>(2 * i);
-      if (rows.integer(0, at) >= kDifferentMin && rows.integer(0, at + 1) == 0)
+      if (rows.integer(0, at) < kDifferentMin || rows.integer(0, at + 1) != 0) continue;
+      if (numbers)
+        TRY(ask_number(probe, probe.perhaps_keys[i], rows.integer(0, at), facts));
+      else
         facts.keys_by_value.push_back(probe.perhaps_keys[i]);
     }
+    return {};
+  }
+
+  // How tightly a column of numbers matches the organizations' keys. Their number is counted up to a
+  // limit: beyond it, covering most of them is no argument anyway.
+  Result<void> ask_number(const Probe& probe, const std::string& column, std::int64_t different,
+                          Facts& facts) {
+    const std::string key = quote_identifier(probe.key_of->referenced_columns[0]);
+    const std::string root = quoted(probe.key_of->references);
+    std::string joins;
+    std::string compared = "0::bigint AS agree, 0::bigint AS differ";
+    if (!probe.ways.empty() && probe.ways[0] != catalog::Way{{}, column}) {
+      const Followed other = follow(probe.ways[0], "s", "w");
+      joins = other.joins;
+      compared = fmt::format(
+          "count(*) FILTER (WHERE {0} = s.{1}::text) AS agree, count(*) FILTER (WHERE {0} <> "
+          "s.{1}::text) AS "
+          "differ",
+          other.organization, quote_identifier(column));
+    }
+    const auto rows = TRY(connection_.query(
+        fmt::format("WITH seen AS MATERIALIZED (SELECT min(s.{0}) AS low, max(s.{0}) AS high, {1} "
+                    "FROM {2} s{3})\n"
+                    "SELECT (SELECT count(*) FROM (SELECT FROM {4} LIMIT 10000) k),\n"
+                    "  high::numeric - low + 1 - (SELECT count(*) FROM {4} r WHERE r.{5} BETWEEN "
+                    "low AND high), "
+                    "agree, differ FROM seen",
+                    quote_identifier(column), compared,
+                    sample_of(schema_, probe.table, options_.sample_rows), joins, root, key)));
+    facts.number_matches.push_back({.column = column,
+                                    .different = different,
+                                    .keys = rows.integer(0, 0),
+                                    .gaps = rows.integer(0, 1),
+                                    .agree = rows.integer(0, 2),
+                                    .differ = rows.integer(0, 3)});
     return {};
   }
 
