@@ -306,7 +306,8 @@ class Classifier {
       v.person_path = parent.person_path;
       v.person_path.insert(v.person_path.begin(), edge.step);
     }
-    const bool plain = edge.declared && !edge.actor && parent.confidence != Confidence::unsure;
+    const bool plain = (edge.declared || graph_.declared_links < kDeclaredByHabit) && !edge.actor &&
+                       parent.confidence != Confidence::unsure;
     return settle(i, TableClass::person, plain ? Confidence::likely : Confidence::unsure,
                   {fmt::format("{} names a person, and nothing names an organization",
                                fmt::join(edge.step.columns, ", "))});

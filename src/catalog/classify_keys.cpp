@@ -47,6 +47,7 @@ class ByKeys {
     }
     keys_by_habit_optional_ = optional_keys * 2 > tables;
     for (std::size_t i = 0; i < verdicts_.size(); ++i) {
+      if (!verdicts_[i].done && columns_[i].empty()) counted_within(i);
       if (!verdicts_[i].done && !columns_[i].empty()) choose(i);
     }
   }
@@ -143,6 +144,37 @@ class ByKeys {
       key.by_number = fmt::format("the values of {} are those of {} of {} organizations",
                                   best->column, best->different, best->keys);
       key.doubtful = true;
+    }
+  }
+
+  // UNIQUE (issuer_id, number), and issuer_id names no table: numbers are counted within it, as they are
+  // within organizations. A guess that makes a better question.
+  void counted_within(std::size_t i) {
+    const TableShape& table = *graph_.tables[i];
+    const bool held = std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
+      return graph_.edges[e].not_null && !graph_.edges[e].actor &&
+             lookup_weight(graph_.edges[e].step.references.name) < 3;
+    });
+    const bool words = family_of(root_.type) == TypeFamily::text;
+    if (held || words || root_.table == Graph::npos || lookup_weight(table.name.name) >= 3) return;
+    for (const Index& index : table.indexes) {
+      if (!index.unique || index.columns.size() < 2) continue;
+      const Column* column = table.column(index.columns[0]);
+      const bool named = std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
+        return graph_.edges[e].step.columns[0] == index.columns[0];
+      });
+      if (column == nullptr || named || !column->not_null || column->type != root_.type ||
+          !identifies(column->name) || names_a_measure(column->name))
+        continue;
+      const auto facts = facts_.find(table.name);
+      if (facts != facts_.end() && facts->second.sampled_rows > 0) return;  // the rows were asked
+      add(i, column->name, false);
+      columns_[i].back().by_number = fmt::format(
+          "rows are counted within {}, as they are within organizations, and it names no other "
+          "table",
+          column->name);
+      columns_[i].back().doubtful = true;
+      return;
     }
   }
 

@@ -122,13 +122,14 @@ class Leftovers {
 
   // What programs write about themselves: which one, when, and how it ended. Nobody is in it.
   static bool log_of_programs(const TableShape& table) {
-    static const std::set<std::string_view> kLog = {
-        "log", "prot", "protokoll", "run", "lauf", "error", "trace", "batch", "fehler", "lock"};
+    static const std::set<std::string_view> kLog = {"log",   "err",    "prot",  "protokoll",
+                                                    "run",   "lauf",   "error", "trace",
+                                                    "batch", "fehler", "lock"};
     static const std::set<std::string_view> kProgram = {
         "rc",    "exit",    "proc",   "procedure", "program", "prog",       "job",      "batch",
         "host",  "level",   "logger", "exception", "stack",   "stacktrace", "start",    "started",
         "begin", "beginn",  "end",    "ended",     "ende",    "finished",   "duration", "error",
-        "run",   "process", "pid",    "message",   "meldung", "severity",   "module"};
+        "run",   "process", "pid",    "message",   "meldung", "severity",   "module",   "msg"};
     const auto named = words_of(table.name.name);
     if (std::ranges::none_of(named, [](const auto& w) { return kLog.contains(singular(w)); }))
       return false;

@@ -31,6 +31,20 @@ std::vector<std::size_t> read_by(const Graph& graph, std::size_t table) {
   return out;
 }
 
+// Each organization names one of its rows: a country, or the organization in truth.
+bool above_the_organizations(const Graph& graph, const Root& root, std::size_t table) {
+  if (root.table == Graph::npos || lookup_weight(graph.tables[table]->name.name) >= 3) return false;
+  const Index* key = graph.tables[table]->primary_key();
+  const Column* column = key == nullptr || key->columns.size() != 1
+                             ? nullptr
+                             : graph.tables[table]->column(key->columns[0]);
+  if (column != nullptr && column->type == "character") return false;  // a code
+  return std::ranges::any_of(graph.out[root.table], [&](std::size_t e) {
+    const Edge& edge = graph.edges[e];
+    return edge.to == table && edge.not_null && !edge.actor;
+  });
+}
+
 }  // namespace
 
 bool waits_for_a_parent(const Graph& graph, std::size_t table,
@@ -83,6 +97,9 @@ std::vector<std::string> doubts_about(const Graph& graph, const Root& root, std:
       out.push_back(
           fmt::format("each of its rows names one of {}", to_string(graph.tables[edge.to]->name)));
   }
+  if (above_the_organizations(graph, root, table))
+    out.push_back(
+        "the organizations themselves belong to its rows, and its name is not that of a list");
   for (std::size_t read : read_by(graph, table)) {
     if (of_somebody(verdicts[read]) || verdicts[read].ask)
       out.push_back(fmt::format("it is made from {}", to_string(graph.tables[read]->name)));

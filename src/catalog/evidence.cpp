@@ -116,6 +116,14 @@ bool lists_places(const TableShape& table) {
   return key && !about_people(table);
 }
 
+// Where something is, roughly: courts and airports have one, and nobody lives there.
+bool postal_code(const Column& column) {
+  static const std::set<std::string_view> kPostal = {"plz", "zip",     "postcode", "pcode",
+                                                     "cep", "zipcode", "cp"};
+  const auto words = words_of(column.name);
+  return !words.empty() && (kPostal.contains(words.back()) || joined(words) == "postal_code");
+}
+
 void weigh_columns(Scale& scale, const Graph& graph, std::size_t at, const Root& root) {
   const TableShape& table = *graph.tables[at];
   bool code = false;
@@ -125,6 +133,7 @@ void weigh_columns(Scale& scale, const Graph& graph, std::size_t at, const Root&
   int content = 0;
   for (const Column& column : table.columns) {
     const auto personal = personal_label(column, about_people(table));
+    if (personal == "address" && !about_people(table) && postal_code(column)) continue;
     if (!personal.empty() && !(places && (personal == "address" || personal == "location")))
       scale.weigh(-8, fmt::format("column {} looks personal", column.name));
     if (content_column(column)) ++content;
@@ -167,13 +176,18 @@ void weigh_columns(Scale& scale, const Graph& graph, std::size_t at, const Root&
 bool calendar(const TableShape& table) {
   const Index* key = table.primary_key();
   if (key == nullptr || table.columns.size() > 5) return false;
-  const bool day = std::ranges::any_of(key->columns, [&](const std::string& name) {
+  const auto a_day = [&](const std::string& name) {
     const Column* column = table.column(name);
     return column != nullptr && column->type == "date";
+  };
+  const bool numbered = key->columns.size() == 1 && table.column(key->columns[0])->has_default;
+  const bool day = std::ranges::any_of(table.indexes, [&](const Index& index) {
+    return index.unique && index.complete && (index.primary || numbered) &&
+           std::ranges::any_of(index.columns, a_day);
   });
-  return day && std::ranges::all_of(table.columns, [](const Column& column) {
-           return column.type == "date" || column.type == "boolean" ||
-                  family_of(column.type) == TypeFamily::text;
+  return day && std::ranges::all_of(table.columns, [&](const Column& column) {
+           return column.type == "date" || (numbered && column.name == key->columns[0]) ||
+                  column.type == "boolean" || family_of(column.type) == TypeFamily::text;
          });
 }
 
@@ -283,6 +297,28 @@ void weigh_neighbours(Scale& scale, const Graph& graph, const Root& root, std::s
   }
 }
 
+// Tables of one part of the application, by its schema or by a prefix of their names, are alike: two
+// lists and nothing of anybody's.
+bool among_lists(const Graph& graph, std::size_t at, const std::vector<Verdict>& verdicts) {
+  const auto part = [&](std::size_t i) {
+    const auto words = words_of(graph.tables[i]->name.name);
+    return graph.tables[i]->name.schema + "." + (words.size() > 1 ? words[0] : "");
+  };
+  const std::string mine = part(at);
+  if (mine.ends_with('.')) return false;
+  int lists = 0;
+  int all = 0;
+  for (std::size_t i = 0; i < graph.tables.size(); ++i) {
+    if (part(i) != mine) continue;
+    ++all;
+    const Verdict& v = verdicts[i];
+    if (!v.done) continue;
+    if (v.table_class != TableClass::reference) return false;
+    ++lists;
+  }
+  return lists >= 2 && lists * 4 >= all;
+}
+
 void weigh_facts(Scale& scale, const Facts& facts) {
   if (facts.used_by_several > 0 && facts.used_by_several * 5 >= facts.used_rows) {
     scale.ground(5, fmt::format("{} of {} used rows are used by several organizations",
@@ -311,6 +347,8 @@ ReferenceEvidence reference_evidence(const Graph& graph, const Root& root, std::
       "lov",        "enums",      "nomenclature", "refdata",  "reference_data",
       "stammdaten", "codelists",  "catalogos",    "catalogue"};
   if (kListSchemas.contains(shape.name.schema)) scale.ground(4, "its schema is one of lists");
+  if (among_lists(graph, table, verdicts))
+    scale.ground(3, "the tables of its part of the application are lists");
   if (calendar(shape)) scale.ground(4, "its key is a day: a calendar");
   weigh_columns(scale, graph, table, root);
   weigh_neighbours(scale, graph, root, table, verdicts);

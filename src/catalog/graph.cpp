@@ -40,6 +40,9 @@ class Builder {
     const auto links = std::ranges::count_if(graph_.edges, [](const Edge& e) { return !e.actor; });
     const auto optional =
         std::ranges::count_if(graph_.edges, [](const Edge& e) { return !e.actor && !e.not_null; });
+    const auto keys = std::ranges::count_if(graph_.edges, [](const Edge& e) { return e.declared; });
+    if (!graph_.edges.empty())
+      graph_.declared_links = static_cast<double>(keys) / static_cast<double>(graph_.edges.size());
     if (links > 0)
       graph_.optional_links = static_cast<double>(optional) / static_cast<double>(links);
     return std::move(graph_);

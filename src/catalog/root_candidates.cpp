@@ -16,6 +16,7 @@ bool trait_of_an_organization(std::string_view column) {
       "slug",          "subdomain", "domain", "subdominio", "plan",       "plan_id",
       "billing_email", "tier",      "vat",    "vat_no",     "vat_id",     "vat_number",
       "tax_no",        "ust_id",    "ustid",  "cif",        "nif",        "siret",
+      "cnpj",          "rfc",       "cuit",   "kvk_no",     "hrb",        "registration_no",
       "siren",         "kvk",       "ein",    "abn",        "rechtsform", "timezone",
       "trial",         "logo",      "schema", "license_no", "licence_no"};
   const auto words = words_of(column);
@@ -60,6 +61,7 @@ class Judge {
     const bool person = signs_in(table) || table.column("email") != nullptr;
     if (person && named < 8) out.score -= 12;
     if (direct.empty()) out.score -= 15;
+    if (named == 0 && list_like(i)) out.score -= 8;
     return out;
   }
 
@@ -71,7 +73,8 @@ class Judge {
     for (const Column& column : table.columns) {
       text = text || family_of(column.type) == TypeFamily::text;
       if (!personal_label(column, false).empty() || content_column(column) ||
-          column.type.starts_with("timestamp") || trait_of_an_organization(column.name))
+          column.type.starts_with("timestamp") || column.type == "date" ||
+          trait_of_an_organization(column.name))
         return false;
     }
     const bool up = std::ranges::any_of(graph_.out[i], [&](std::size_t e) {
@@ -85,8 +88,7 @@ class Judge {
  private:
   // Without a telling name, much must hang on it.
   bool enough_without_a_name(std::size_t i, std::size_t direct, double share, double reach) const {
-    if (direct < 2 || (share < 0.25 && reach < 12)) return false;
-    return !list_like(i) || (direct >= 5 && share >= 0.4);
+    return direct >= (list_like(i) ? 4U : 2U) && (share >= 0.25 || reach >= 12);
   }
 
   std::set<std::size_t> children(std::size_t i) const {

@@ -76,10 +76,11 @@ const Words kMachineryPrefixes = {"good_job", "solid_queue",   "solid_cache",   
                                   "qrtz",     "shedlock",      "telescope",       "pulse",
                                   "hangfire", "batch_job_",    "batch_step_",     "flipper_"};
 
-const Words kMachineryWords = {
-    "job",      "queue",     "cache",       "lock", "heartbeat",     "outbox",   "inbox",   "cron",
-    "worker",   "scheduler", "schedule",    "task", "session",       "throttle", "lease",   "nonce",
-    "sequence", "metric",    "healthcheck", "cola", "warteschlange", "coda",     "wachtrij"};
+const Words kMachineryWords = {"job",      "queue",         "cache",   "lock",        "heartbeat",
+                               "outbox",   "inbox",         "cron",    "worker",      "scheduler",
+                               "schedule", "task",          "session", "throttle",    "lease",
+                               "nonce",    "sequence",      "metric",  "healthcheck", "cola",
+                               "fila",     "warteschlange", "coda",    "wachtrij"};
 
 const Words kStaticLists = {
     "country", "currency", "language", "lang", "locale", "timezone", "subdivision", "province",
@@ -88,7 +89,7 @@ const Words kStaticLists = {
     "translation", "glossary", "feature", "industry", "carrier", "plan", "emoji", "city", "amenity",
     "airport", "breed", "species", "cuisine", "sport", "religion", "profession", "occupation",
     "specialty", "county", "sector", "discipline", "nutrient", "taxonomy", "license", "licence",
-    "standard", "qualification", "qualifikation", "allergen",
+    "standard", "qualification", "qualifikation", "allergen", "jurisdiction", "uf",
     // in other languages
     "land", "laender", "bundesland", "waehrung", "sprache", "feiertag", "pays", "devise", "langue",
     "ferie", "pais", "moneda", "idioma", "provincia", "feriado", "valuta", "lingua", "paese",
@@ -111,8 +112,11 @@ const Words kListWordsFirst = {"tipo",   "tipos",   "type",   "types",   "catego
                                "genre",  "genero",  "grado",  "codigo",  "unidad",    "modele"};
 
 // German puts words together: Zahlungsart, Formularvorlage, Fahrzeugtyp.
-const std::string_view kListEndings[] = {"sart",   "vorlage", "kategorie", "typ",
-                                         "status", "klasse",  "land",      "satzart"};
+const std::string_view kListEndings[] = {
+    "sart", "vorlage", "kategorie", "typ", "status", "klasse", "land", "satzart",
+    // and so do frameworks with names of models: hearingtype
+    "type", "category", "holiday", "country", "currency", "language", "reason", "priority",
+    "permission", "severity"};
 
 const Words kMadeByPeople = {
     "log",          "event",       "message",   "document",  "file",         "upload",
@@ -182,9 +186,9 @@ namespace {
 // A queue by its shape: which queue, what to do, and when or how often it was tried.
 bool queue_shaped(const TableShape& table) {
   static const Words kWork = {"payload", "body", "args", "arg", "data", "params", "job", "handler"};
-  static const Words kTurn = {"attempt",  "available", "reserved", "locked",  "delivered",
-                              "run",      "scheduled", "retry",    "intento", "disponible",
-                              "versuche", "tentative", "tentativo"};
+  static const Words kTurn = {"attempt",  "available", "reserved",  "locked",   "delivered",
+                              "run",      "scheduled", "retry",     "intento",  "disponible",
+                              "versuche", "tentative", "tentativo", "tentativa"};
   bool queue = false;
   bool work = false;
   bool turn = false;
