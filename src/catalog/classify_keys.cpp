@@ -164,7 +164,8 @@ class ByKeys {
         return graph_.edges[e].step.columns[0] == index.columns[0];
       });
       if (column == nullptr || named || !column->not_null || column->type != root_.type ||
-          !identifies(column->name) || names_a_measure(column->name))
+          (index.primary && column->type != "uuid" && !identifies(column->name)) ||
+          names_a_measure(column->name))
         continue;
       const auto facts = facts_.find(table.name);
       if (facts != facts_.end() && facts->second.sampled_rows > 0) return;  // the rows were asked

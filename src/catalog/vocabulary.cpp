@@ -76,11 +76,11 @@ const Words kMachineryPrefixes = {"good_job", "solid_queue",   "solid_cache",   
                                   "qrtz",     "shedlock",      "telescope",       "pulse",
                                   "hangfire", "batch_job_",    "batch_step_",     "flipper_"};
 
-const Words kMachineryWords = {"job",      "queue",         "cache",   "lock",        "heartbeat",
-                               "outbox",   "inbox",         "cron",    "worker",      "scheduler",
-                               "schedule", "task",          "session", "throttle",    "lease",
-                               "nonce",    "sequence",      "metric",  "healthcheck", "cola",
-                               "fila",     "warteschlange", "coda",    "wachtrij"};
+const Words kMachineryWords = {"job",      "queue",    "cache",         "lock",        "heartbeat",
+                               "outbox",   "inbox",    "cron",          "worker",      "scheduler",
+                               "schedule", "task",     "session",       "throttle",    "lease",
+                               "nonce",    "sequence", "metric",        "healthcheck", "cola",
+                               "fila",     "bus",      "warteschlange", "coda",        "wachtrij"};
 
 const Words kStaticLists = {
     "country", "currency", "language", "lang", "locale", "timezone", "subdivision", "province",
@@ -206,7 +206,7 @@ bool queue_shaped(const TableShape& table) {
 std::optional<std::string> solid_machinery(const TableShape& table) {
   if (auto framework = framework_table(table.name.name)) return framework;
   static const Words kBusiness = {"job",      "worker", "schedule", "task", "session",
-                                  "sequence", "metric", "inbox",    "lock"};
+                                  "sequence", "metric", "inbox",    "lock", "bus"};
   static const Words kTraits = {"queue",      "payload", "attempt",   "arg",        "handler",
                                 "locked",     "retry",   "cron",      "worker",     "exception",
                                 "lease",      "error",   "scheduled", "expiration", "heartbeat",

@@ -70,9 +70,8 @@ def test_the_scan_finds_the_truth(cluster, tmp_path, name, data):
     assert found["key_type"] == truth["key_type"]
     assert (bare(found["root"]) if found["root"] else None) == truth.get("root")
     wrong = {n: (tables[bare(n)], t) for n, t in truth["tables"].items() if not agrees(tables[bare(n)], t)}
-    # Without rows much cannot be known: a question is no mistake, but there are few of those too.
-    allowed = max(0.05 * len(tables), 2) if data else 0.15 * len(tables)
-    assert len(wrong) <= allowed, wrong
+    # The bar: 95 % of the tables, with and without rows. A question counts by its best guess.
+    assert len(wrong) <= 0.05 * len(tables), wrong
     assert not [n for n, (table, _) in wrong.items() if table.get("confidence") != "unsure"], wrong
 
     # The leak: organization data that would be copied to other regions.
@@ -80,10 +79,10 @@ def test_the_scan_finds_the_truth(cluster, tmp_path, name, data):
         if "reference" not in answer and "mixed" not in answer:
             assert tables[bare(table)]["class"] != "reference", table
 
+    first = file.read_text()
+    again = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
+    assert again["changes"] == [] and again["written"] is False and file.read_text() == first, "a second scan changes no byte"
     if not data:
-        first = file.read_text()
-        again = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", file)
-        assert again["changes"] == [] and again["written"] is False and file.read_text() == first, "a second scan changes no byte"
         domicile("catalog", "show", "--file", file)
 
     for table, columns in truth.get("personal", {}).items():
@@ -100,6 +99,48 @@ def test_rows_tell_what_keys_cannot(cluster, tmp_path):
     assert "Course, Lesson" in findings["comments", "polymorphic"]
     assert tables["question_banks"]["class"] == "mixed" and tables["question_banks"]["confidence"] == "likely"
     assert tables["uploads"]["confidence"] == "unsure"
+
+
+def test_keys_of_whole_numbers_are_found_by_their_values(cluster, tmp_path):
+    """No foreign key, no telling name, no view: only the numbers, and what else the rows say."""
+    cluster.create_database("scan_numbers")
+    with cluster.connect("scan_numbers") as connection:
+        connection.execute("""
+            CREATE TABLE company (id int PRIMARY KEY, name text NOT NULL, slug text UNIQUE);
+            CREATE TABLE client (id serial PRIMARY KEY, company_id int NOT NULL REFERENCES company, name text);
+            CREATE TABLE project (id serial PRIMARY KEY, company_id int NOT NULL REFERENCES company, title text);
+            CREATE TABLE bill (id serial PRIMARY KEY, issuer int NOT NULL, client_id int REFERENCES client, net numeric);
+            CREATE TABLE voucher (id serial PRIMARY KEY, house int NOT NULL, text text, amount numeric, booked timestamptz);
+            CREATE TABLE scrap (id serial PRIMARY KEY, colour int NOT NULL, text text, body text, made timestamptz);
+            INSERT INTO company SELECT 7 * i, 'c' || i, 's' || i FROM generate_series(1, 9) i;
+            INSERT INTO client (company_id, name) SELECT 7 * (1 + i % 9), 'x' FROM generate_series(1, 60) i;
+            INSERT INTO project (company_id, title) SELECT 7 * (1 + i % 9), 'x' FROM generate_series(1, 60) i;
+            INSERT INTO bill (issuer, client_id, net) SELECT company_id, CASE WHEN id % 2 = 0 THEN id END, 1 FROM client;
+            INSERT INTO voucher (house, text, amount) SELECT 7 * (1 + i % 9), 'x', 1 FROM generate_series(1, 60) i;
+            INSERT INTO scrap (colour, text) SELECT 1 + i % 14, 'x' FROM generate_series(1, 60) i""")
+    found = domicile_json("-q", "catalog", "scan", "--dsn", cluster.dsn("scan_numbers"), "--file", tmp_path / "c.toml")
+    tables = {bare(t["name"]): t for t in found["tables"]}
+    assert (tables["bill"]["key"], tables["bill"]["confidence"]) == ("issuer", "likely")
+    assert "in another way as well" in " ".join(tables["bill"]["why"])
+    assert (tables["voucher"]["key"], tables["voucher"]["confidence"]) == ("house", "likely")
+    assert tables["scrap"].get("key", "") == "" and tables["scrap"]["confidence"] == "unsure", "small numbers are everywhere"
+    assert found["not_looked_at"] == []
+
+
+def test_a_view_that_a_migration_holds_is_left_out_and_the_scan_goes_on(cluster, tmp_path):
+    cluster.create_database("scan_views")
+    with cluster.connect("scan_views") as connection:
+        connection.execute((SCHEMAS / "notaria.sql").read_text())
+    dsn = cluster.dsn("scan_views")
+    read = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", tmp_path / "a.toml")
+    invoices = next(t for t in read["tables"] if t["name"] == "public.factura")
+    assert invoices["key"] == "oficina_id" and "view public.factura_pendiente" in " ".join(invoices["why"])
+    with cluster.connect("scan_views", autocommit=False) as migration:
+        migration.execute("LOCK TABLE cobro IN ACCESS EXCLUSIVE MODE")
+        held = domicile_json("-q", "catalog", "scan", "--dsn", dsn, "--file", tmp_path / "b.toml", timeout=60)
+        migration.rollback()
+    invoices = next(t for t in held["tables"] if t["name"] == "public.factura")
+    assert "view" not in " ".join(invoices["why"])
 
 
 def test_what_a_person_decided_stays_byte_for_byte(cluster, tmp_path):

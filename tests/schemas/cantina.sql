@@ -1,0 +1,28 @@
+-- Wineries, Italian, no foreign keys, bigserial keys, the winery is called azienda_agricola and its key id_azienda.
+CREATE TABLE azienda_agricola (id_azienda bigserial PRIMARY KEY, ragione_sociale varchar(120) NOT NULL, partita_iva varchar(11) UNIQUE, comune_istat char(6), pec varchar(100));
+CREATE TABLE comune (istat char(6) PRIMARY KEY, nome varchar(80) NOT NULL, provincia char(2) NOT NULL);
+CREATE TABLE vitigno (id_vitigno smallint PRIMARY KEY, nome varchar(60) NOT NULL, bacca char(1));
+CREATE TABLE denominazione (id_denominazione smallint PRIMARY KEY, sigla varchar(5), nome varchar(80) NOT NULL);
+CREATE TABLE disciplinare (id_denominazione smallint NOT NULL, id_vitigno smallint NOT NULL, perc_min numeric(5,2), PRIMARY KEY (id_denominazione, id_vitigno));
+CREATE TABLE utente (id_utente bigserial PRIMARY KEY, id_azienda bigint NOT NULL, email varchar(100) NOT NULL UNIQUE, password varchar(100), nome varchar(50), cognome varchar(50));
+CREATE TABLE vigneto (id_vigneto bigserial PRIMARY KEY, id_azienda bigint NOT NULL, nome varchar(60), ettari numeric(8,4), foglio varchar(10), particella varchar(10));
+CREATE TABLE parcella (id_parcella bigserial PRIMARY KEY, id_vigneto bigint NOT NULL, id_vitigno smallint NOT NULL, anno_impianto smallint, ceppi int);
+CREATE TABLE vendemmia (id_vendemmia bigserial PRIMARY KEY, id_parcella bigint NOT NULL, data date NOT NULL, quintali numeric(8,2), babo numeric(4,1));
+CREATE TABLE vasca (id_vasca bigserial PRIMARY KEY, id_azienda bigint NOT NULL, codice varchar(10) NOT NULL, capacita_hl numeric(8,2), UNIQUE (id_azienda, codice));
+CREATE TABLE lotto (id_lotto bigserial PRIMARY KEY, id_vasca bigint NOT NULL, id_denominazione smallint, annata smallint, litri numeric(10,2));
+CREATE TABLE lotto_origine (id_lotto bigint NOT NULL, id_vendemmia bigint NOT NULL, litri numeric(10,2), PRIMARY KEY (id_lotto, id_vendemmia));
+CREATE TABLE analisi (id_analisi bigserial PRIMARY KEY, id_lotto bigint NOT NULL, eseguita_il date, alcol numeric(4,2), ph numeric(4,2), so2 int);
+CREATE TABLE travaso (id_travaso bigserial PRIMARY KEY, da_vasca bigint NOT NULL, a_vasca bigint NOT NULL, quando timestamp, litri numeric(10,2));
+CREATE TABLE imbottigliamento (id_imbottigliamento bigserial PRIMARY KEY, id_lotto bigint NOT NULL, data date, bottiglie int, id_formato smallint);
+CREATE TABLE formato_bottiglia (id_formato smallint PRIMARY KEY, descrizione varchar(40), litri numeric(6,3));
+CREATE TABLE cliente (id_cliente bigserial PRIMARY KEY, id_azienda bigint NOT NULL, denominazione varchar(120), indirizzo varchar(120), telefono varchar(20), codice_fiscale varchar(16));
+CREATE TABLE ordine (id_ordine bigserial PRIMARY KEY, id_cliente bigint NOT NULL, data date, stato varchar(15));
+CREATE TABLE ordine_riga (id_ordine bigint NOT NULL, riga smallint NOT NULL, id_imbottigliamento bigint, bottiglie int, prezzo numeric(8,2), PRIMARY KEY (id_ordine, riga));
+CREATE TABLE fattura (id_fattura bigserial PRIMARY KEY, emittente bigint NOT NULL, numero int NOT NULL, anno smallint NOT NULL, id_ordine bigint, totale numeric(10,2), UNIQUE (emittente, anno, numero));
+CREATE TABLE incasso (id_incasso bigserial PRIMARY KEY, id_fattura bigint NOT NULL, data date, importo numeric(10,2));
+CREATE TABLE trattamento (id_trattamento bigserial PRIMARY KEY, id_vigneto bigint NOT NULL, id_fitofarmaco int, data date, dose numeric(8,3));
+CREATE TABLE fitofarmaco (id_fitofarmaco int PRIMARY KEY, nome varchar(80), numero_registrazione varchar(10), giorni_carenza smallint);
+CREATE TABLE modello_etichetta (id_modello bigserial PRIMARY KEY, id_azienda bigint, nome varchar(60) NOT NULL, disegno text);
+CREATE TABLE registro_modifiche (id bigserial PRIMARY KEY, id_utente bigint NOT NULL, tabella varchar(40), id_record bigint, quando timestamp);
+CREATE TABLE configurazione (chiave varchar(40) PRIMARY KEY, valore varchar(200));
+CREATE TABLE coda_stampa (id bigserial PRIMARY KEY, documento text, tentativi int, stampato boolean);

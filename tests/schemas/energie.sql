@@ -1,0 +1,28 @@
+-- Energy advisers, German camel case with quotes, uuid keys, some foreign keys; "Beratungsbuero" is the tenant, called "buero" in later tables.
+CREATE TABLE "Beratungsbuero" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "name" text NOT NULL, "steuernummer" text, "seit" date, "tarifId" uuid);
+CREATE TABLE "Tarif" ("id" uuid PRIMARY KEY, "name" text NOT NULL, "monatspreis" numeric(8,2));
+CREATE TABLE "Anwender" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "bueroId" uuid NOT NULL REFERENCES "Beratungsbuero", "email" text NOT NULL UNIQUE, "passwortHash" text, "vorname" text, "nachname" text);
+CREATE TABLE "Kunde" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "bueroId" uuid NOT NULL REFERENCES "Beratungsbuero", "anrede" text, "name" text, "telefon" text, "strasse" text, "plz" text, "ort" text);
+CREATE TABLE "Gebaeude" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "kundeId" uuid NOT NULL REFERENCES "Kunde", "baujahr" int, "flaeche" numeric(8,2), "gebaeudeTyp" text, "klimazoneId" uuid);
+CREATE TABLE "GebaeudeTyp" ("kuerzel" text PRIMARY KEY, "bezeichnung" text NOT NULL);
+CREATE TABLE "Klimazone" ("id" uuid PRIMARY KEY, "bezeichnung" text NOT NULL, "gradtage" int);
+CREATE TABLE "Bauteil" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "gebaeudeId" uuid NOT NULL REFERENCES "Gebaeude" ON DELETE CASCADE, "bauteilArtId" uuid, "uWert" numeric(6,3), "flaeche" numeric(8,2));
+CREATE TABLE "BauteilArt" ("id" uuid PRIMARY KEY, "bezeichnung" text NOT NULL);
+CREATE TABLE "Schicht" ("bauteilId" uuid NOT NULL, "nr" smallint NOT NULL, "baustoffId" uuid NOT NULL, "dicke" numeric(6,3), PRIMARY KEY ("bauteilId", "nr"));
+CREATE TABLE "Baustoff" ("id" uuid PRIMARY KEY, "name" text NOT NULL, "lambda" numeric(6,4));
+CREATE TABLE "Anlage" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "gebaeudeId" uuid NOT NULL, "energietraegerId" uuid, "leistungKw" numeric(8,2), "baujahr" int);
+CREATE TABLE "Energietraeger" ("id" uuid PRIMARY KEY, "name" text NOT NULL, "co2Faktor" numeric(6,3));
+CREATE TABLE "Verbrauch" ("anlageId" uuid NOT NULL, "jahr" int NOT NULL, "kwh" numeric(12,2), PRIMARY KEY ("anlageId", "jahr"));
+CREATE TABLE "Bericht" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "gebaeudeId" uuid NOT NULL, "verfasserId" uuid, "erstelltAm" timestamptz, "pdf" bytea);
+CREATE TABLE "Massnahme" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "berichtId" uuid NOT NULL, "vorlageId" uuid, "text" text, "kosten" numeric(12,2));
+CREATE TABLE "MassnahmenVorlage" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "bueroId" uuid, "titel" text NOT NULL, "text" text);
+CREATE TABLE "Foerderprogramm" ("id" uuid PRIMARY KEY, "name" text NOT NULL, "geber" text, "gueltigBis" date);
+CREATE TABLE "MassnahmeFoerderung" ("massnahmeId" uuid NOT NULL, "foerderprogrammId" uuid NOT NULL, "betrag" numeric(12,2), PRIMARY KEY ("massnahmeId", "foerderprogrammId"));
+CREATE TABLE "Rechnung" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "aussteller" uuid NOT NULL, "rechnungsNr" text NOT NULL, "kundeId" uuid, "betrag" numeric(12,2), "datum" date, UNIQUE ("aussteller", "rechnungsNr"));
+CREATE TABLE "Zahlung" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "rechnungId" uuid NOT NULL, "betrag" numeric(12,2), "eingang" date);
+CREATE TABLE "Termin" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "kundeId" uuid NOT NULL, "anwenderId" uuid, "beginn" timestamptz, "ort" text);
+CREATE TABLE "Notiz" ("id" uuid PRIMARY KEY DEFAULT gen_random_uuid(), "bezugTyp" text NOT NULL, "bezugId" uuid NOT NULL, "text" text);
+CREATE TABLE "Sitzung" ("token" text PRIMARY KEY, "anwenderId" uuid NOT NULL, "laeuftAbAm" timestamptz);
+CREATE TABLE "Protokoll" ("id" bigserial PRIMARY KEY, "bueroId" uuid NOT NULL, "anwenderId" uuid, "aktion" text, "zeit" timestamptz);
+CREATE TABLE "Einstellung" ("schluessel" text PRIMARY KEY, "wert" text);
+CREATE TABLE "__EFMigrationsHistory" ("MigrationId" varchar(150) PRIMARY KEY, "ProductVersion" varchar(32) NOT NULL);
