@@ -108,52 +108,6 @@ BEGIN
 END
 $$;
 
--- check_ddl() and commit_check() as in 0008, with the window.
-CREATE OR REPLACE FUNCTION domicile_private.commit_check() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  reasons text;
-  open_window bigint := domicile_private.window_for('ddl');
-BEGIN
-  -- The first row of a transaction checks for all of them.
-  IF NOT EXISTS (SELECT FROM domicile_private.ddl_check c WHERE c.transaction = NEW.transaction) THEN RETURN NULL; END IF;
-  DELETE FROM domicile_private.ddl_check c WHERE c.transaction = NEW.transaction;
-  SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') INTO reasons FROM domicile_private.refusals() r;
-  IF reasons IS NOT NULL THEN
-    IF open_window IS NULL THEN
-      RAISE EXCEPTION 'domicile: this transaction is refused: %', reasons USING ERRCODE = '42501';
-    END IF;
-    INSERT INTO domicile.maintenance_act (window_id, command, let_pass) VALUES (open_window, 'COMMIT', reasons);
-  END IF;
-  RETURN NULL;
-END
-$$;
-
-CREATE OR REPLACE FUNCTION domicile.check_ddl(command text) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  at_once text;
-  later boolean;
-  open_window bigint;
-BEGIN
-  -- Our own installer, step by step: region init looks at the whole at its end.
-  IF EXISTS (SELECT FROM domicile_private.upgrade u WHERE u.transaction = pg_current_xact_id_if_assigned()) THEN RETURN; END IF;
-  SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') FILTER (WHERE r.kind <> 'unclassified'),
-         coalesce(bool_or(r.kind = 'unclassified'), false)
-  INTO at_once, later FROM domicile_private.refusals() r;
-  open_window := domicile_private.window_for('ddl');
-  IF open_window IS NOT NULL THEN
-    INSERT INTO domicile.maintenance_act (window_id, command, let_pass) VALUES (open_window, left(check_ddl.command, 200), at_once);
-  ELSIF at_once IS NOT NULL THEN
-    RAISE EXCEPTION 'domicile: % is refused: %', command, at_once USING ERRCODE = '42501',
-      HINT = 'Planned work that needs it: domicile region maintenance begin --allow ddl.';
-  END IF;
-  IF later AND NOT EXISTS (SELECT FROM domicile_private.ddl_check c WHERE c.transaction = pg_current_xact_id_if_assigned()) THEN
-    INSERT INTO domicile_private.ddl_check (command) VALUES (check_ddl.command);
-  END IF;
-END
-$$;
-
 -- Tables by their OID, so that a rename of one that is only observed, or off, is followed instead of refused.
 CREATE TABLE domicile.catalog_relation (
   rel         oid PRIMARY KEY,
@@ -191,48 +145,6 @@ BEGIN
   UPDATE domicile.former t SET schema_name = now_schema, table_name = now_name WHERE (t.schema_name, t.table_name) = (known.schema_name, known.table_name);
   UPDATE domicile.catalog_relation k SET schema_name = now_schema, table_name = now_name WHERE k.rel = renamed;
   RETURN format('%I.%I', known.schema_name, known.table_name);
-END
-$$;
-
--- As in 0008; remembers what a table was before it is closed, and follows renames.
-CREATE OR REPLACE FUNCTION domicile.on_ddl() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  made record;
-  grantee text;
-  former text;
-BEGIN
-  IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands())
-     AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() d WHERE d.schema_name IS DISTINCT FROM 'pg_temp') THEN
-    RETURN;
-  END IF;
-  IF tg_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA') THEN
-    FOR made IN SELECT DISTINCT d.objid, c.relkind, c.oid::regclass AS name, c.relacl IS NOT NULL AS granted, c.relowner
-                FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE d.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't' AND NOT d.in_extension
-                  AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
-                  AND n.nspname !~ '^(pg_|domicile(_|$))' LOOP
-      CONTINUE WHEN domicile.is_classified(made.objid);
-      PERFORM domicile.remember_new(made.objid);
-      IF made.relkind <> 'm' THEN
-        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', made.name);
-      END IF;
-      IF made.granted THEN
-        FOR grantee IN SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
-                       FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = made.objid AND a.grantee <> c.relowner LOOP
-          EXECUTE format('REVOKE ALL ON %s FROM %s', made.name, grantee);
-        END LOOP;
-      END IF;
-      RAISE NOTICE 'domicile: table % is not classified and stays closed until it stands in the catalog and region init has run', made.name;
-    END LOOP;
-  ELSIF tg_tag = 'ALTER TABLE' THEN
-    FOR made IN SELECT DISTINCT d.objid FROM pg_event_trigger_ddl_commands() d WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 LOOP
-      former := domicile.follow_rename(made.objid);
-      IF former IS NOT NULL THEN
-        RAISE NOTICE 'domicile: table % is now %: change its name in the catalog', former, made.objid::regclass;
-      END IF;
-    END LOOP;
-  END IF;
-  PERFORM domicile.check_ddl(tg_tag);
 END
 $$;
 

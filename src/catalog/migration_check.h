@@ -1,7 +1,7 @@
 // Says what a guarded region would do with migrations that have not run yet: which statements it
 // refuses, which tables would be born closed, what it would report. Needs no database: it follows
 // the schema statement by statement, beginning with the catalog's tables, and judges each as
-// sql/region/0005-0008 would. tests/system/test_migrations_agree.py holds the verdicts against a
+// sql/region/0005-0007 and 0303 would. tests/system/test_migrations_agree.py holds the verdicts against a
 // real region.
 //
 // What it assumes: the migration runs as the owner of the tables (not a superuser), without an

@@ -82,6 +82,16 @@ std::int64_t Rows::integer(int row, int column) const {
 
 bool Rows::boolean(int row, int column) const { return text(row, column) == "t"; }
 
+std::vector<std::string> Rows::lines(int row, int column) const {
+  std::vector<std::string> out;
+  for (std::string_view rest = text(row, column); !rest.empty();) {
+    const auto end = rest.find('\n');
+    out.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  }
+  return out;
+}
+
 std::int64_t Rows::affected() const {
   const std::string_view value = PQcmdTuples(result_.get());
   std::int64_t number = 0;
@@ -236,6 +246,19 @@ std::string quote_literal(std::string_view text) {
     out.push_back(c);
   }
   return out + '\'';
+}
+
+std::string array_literal(std::span<const std::string> items) {
+  std::string out = "{";
+  for (const std::string& item : items) {
+    out += out.size() == 1 ? "\"" : ",\"";
+    for (char c : item) {
+      if (c == '"' || c == '\\') out.push_back('\\');
+      out.push_back(c);
+    }
+    out.push_back('"');
+  }
+  return out + "}";
 }
 
 std::string redact_dsn(const std::string& dsn) {

@@ -38,7 +38,8 @@ class Rows {
   std::string_view text(int row, int column) const;  // "" for NULL
   std::int64_t integer(int row, int column) const;   // 0 for NULL; CHECKs that it is a number
   bool boolean(int row, int column) const;           // false for NULL
-  std::int64_t affected() const;                     // rows of INSERT, UPDATE, DELETE, COPY
+  std::vector<std::string> lines(int row, int column) const;  // what string_agg(..., E'\n') made
+  std::int64_t affected() const;  // rows of INSERT, UPDATE, DELETE, COPY
 
  private:
   std::shared_ptr<PGresult> result_;
@@ -96,6 +97,8 @@ class Connection {
 std::string quote_identifier(std::string_view name);
 // 'text' as a standard string literal (doubles quotes; refuses nothing; backslashes are plain).
 std::string quote_literal(std::string_view text);
+// {"a","b\"c"}: a list as one parameter of any array type.
+std::string array_literal(std::span<const std::string> items);
 // The DSN without its password, for messages.
 std::string redact_dsn(const std::string& dsn);
 

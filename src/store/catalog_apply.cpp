@@ -39,16 +39,6 @@ struct Recorded {
   bool secured = false;
 };
 
-std::vector<std::string> words(std::string_view text) {  // "a\nb"
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    out.emplace_back(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  }
-  return out;
-}
-
 Result<std::map<QualifiedName, Standing>> standing_now(pg::Connection& connection) {
   auto rows = TRY(connection.query(R"(
     SELECT n.nspname, c.relname, pg_catalog.pg_has_role(current_user, c.relowner, 'usage'), o.rolname,
@@ -71,10 +61,10 @@ Result<std::map<QualifiedName, Standing>> standing_now(pg::Connection& connectio
         .ours = rows.boolean(i, 2),
         .owner = std::string(rows.text(i, 3)),
         .row_security = rows.boolean(i, 4),
-        .constraints = words(rows.text(i, 5)),
-        .triggers = words(rows.text(i, 6)),
-        .policies = words(rows.text(i, 7)),
-        .foreign_policies = words(rows.text(i, 8)),
+        .constraints = rows.lines(i, 5),
+        .triggers = rows.lines(i, 6),
+        .policies = rows.lines(i, 7),
+        .foreign_policies = rows.lines(i, 8),
         .bytes = rows.integer(i, 9)};
   }
   return found;

@@ -39,27 +39,6 @@ Result<void> closed_tables(pg::Connection& connection) {
               "closed_tables");
 }
 
-std::string list_of(const std::vector<std::string>& texts) {
-  std::string out = "{";
-  for (const auto& text : texts) {
-    out += out.size() > 1 ? ",\"" : "\"";
-    for (const char c : text)
-      out += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
-    out += '"';
-  }
-  return out + "}";
-}
-
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    out.emplace_back(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::string>& schemas,
@@ -67,8 +46,7 @@ Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::st
   DumpPlan plan;
   if (schemas.empty() && tables.empty()) TRY(closed_tables(connection));
   const bool part = !schemas.empty() || !tables.empty();
-  auto rows = TRY(connection.query(
-      fmt::format(R"(
+  auto rows = TRY(connection.query(fmt::format(R"(
     SELECT n.nspname, c.relname, n.nspname ~ '^domicile(_|$)',
            (SELECT pg_catalog.string_agg(a.attname, E'\n' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
@@ -86,11 +64,12 @@ Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::st
            OR (NOT $3::bool AND $4::bool AND n.nspname || '.' || c.relname IN {1}))
     ORDER BY n.nspname ~ '^domicile(_|$)', n.nspname,
              pg_catalog.array_position(ARRAY['user_account', 'client', 'browser_session', 'refresh_family']::text[], c.relname::text) NULLS LAST, c.relname)",
-                  kGuardTables, kSecretTables),
-      {list_of(schemas), list_of(tables), part ? "true" : "false", secrets ? "true" : "false"}));
+                                               kGuardTables, kSecretTables),
+                                   {pg::array_literal(schemas), pg::array_literal(tables),
+                                    part ? "true" : "false", secrets ? "true" : "false"}));
   for (int i = 0; i < rows.size(); ++i) {
     DumpedTable table{.name = {std::string(rows.text(i, 0)), std::string(rows.text(i, 1))},
-                      .columns = lines_of(rows.text(i, 3)),
+                      .columns = rows.lines(i, 3),
                       .key = std::string(rows.text(i, 4)),
                       .partitioned = rows.boolean(i, 5),
                       .of_guard = rows.boolean(i, 2)};

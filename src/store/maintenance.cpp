@@ -10,31 +10,6 @@
 namespace domicile::store {
 namespace {
 
-std::vector<std::string> words(std::string_view text) {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const auto end = text.find('\n');
-    out.emplace_back(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  }
-  return out;
-}
-
-// A text[] as one parameter.
-std::string array_of(const std::vector<std::string>& values) {
-  std::string out = "{";
-  for (const auto& value : values) {
-    if (out.size() > 1) out += ",";
-    out += "\"";
-    for (char c : value) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    out += "\"";
-  }
-  return out + "}";
-}
-
 bool allows(const std::vector<std::string>& allow, std::string_view what) {
   return std::ranges::find(allow, what) != allow.end();
 }
@@ -105,7 +80,7 @@ Result<MaintenanceWindow> begin_maintenance(pg::Connection& connection,
         connection.query("SELECT domicile_private.begin_maintenance($1, "
                          "pg_catalog.make_interval(secs => $2::int), $3::text[], $4::name[])",
                          {request.ticket, std::to_string(request.lasts.count()),
-                          array_of(request.allow), array_of(lent)}));
+                          pg::array_literal(request.allow), pg::array_literal(lent)}));
     for (const auto& role : lent) {
       TRY(connection.script(
           fmt::format("GRANT domicile_maintenance TO {}", pg::quote_identifier(role))));
@@ -173,8 +148,8 @@ Result<std::vector<MaintenanceWindow>> maintenance_windows(pg::Connection& conne
   for (int i = 0; i < rows.size(); ++i) {
     MaintenanceWindow window{.id = rows.integer(i, 0),
                              .ticket = std::string(rows.text(i, 1)),
-                             .allow = words(rows.text(i, 2)),
-                             .roles = words(rows.text(i, 3)),
+                             .allow = rows.lines(i, 2),
+                             .roles = rows.lines(i, 3),
                              .begun_at = std::string(rows.text(i, 4)),
                              .begun_by = std::string(rows.text(i, 5)),
                              .expires_at = std::string(rows.text(i, 6)),
@@ -183,7 +158,7 @@ Result<std::vector<MaintenanceWindow>> maintenance_windows(pg::Connection& conne
                              .expired = rows.boolean(i, 9),
                              .seconds_left = rows.integer(i, 10),
                              .armed = std::nullopt,
-                             .left_open = words(rows.text(i, 13)),
+                             .left_open = rows.lines(i, 13),
                              .acts = rows.integer(i, 14),
                              .let_pass = rows.integer(i, 15)};
     if (rows.boolean(i, 11)) window.armed = rows.boolean(i, 12);

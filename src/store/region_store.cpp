@@ -12,22 +12,6 @@
 namespace domicile::store {
 namespace {
 
-// A PostgreSQL array literal.
-template <typename T>
-std::string array(const std::vector<T>& values) {
-  std::string out = "{";
-  for (const auto& value : values) {
-    if (out.size() > 1) out += ',';
-    out += '"';
-    for (char c : fmt::format("{}", value)) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    out += '"';
-  }
-  return out + "}";
-}
-
 std::uint64_t parse_lsn(std::string_view text) {  // "16/B374D848"
   const auto slash = text.find('/');
   std::uint64_t high = 0;
@@ -200,7 +184,7 @@ Result<std::vector<PlacementChange>> RegionStore::reconcile(
   auto rows = connection_.query(
       "SELECT change, organization FROM domicile.reconcile($1::text[], $2::bigint[], $3::text[], "
       "true)",
-      {array(keys), array(epochs), array(states)});
+      {pg::array_literal(keys), pg::array_literal(epochs), pg::array_literal(states)});
   if (rows) {
     for (int i = 0; i < rows->size(); ++i)
       changes.push_back({std::string(rows->text(i, 0)), std::string(rows->text(i, 1))});

@@ -62,19 +62,9 @@ std::string bytea_literal(const domain::DomainHash& hash) {
 }
 
 std::string bytea_array_literal(std::span<const domain::DomainHash> hashes) {
-  std::string out = "{";
-  for (const auto& hash : hashes)
-    out += fmt::format("{}\"\\{}\"", out.size() > 1 ? "," : "", bytea_literal(hash));
-  return out + "}";
-}
-
-std::string text_array_literal(std::span<const std::string> items) {
-  std::string out = "{";
-  for (const auto& item : items) {
-    CHECK(item.find_first_of("\"\\") == std::string::npos);
-    out += fmt::format("{}\"{}\"", out.size() > 1 ? "," : "", item);
-  }
-  return out + "}";
+  std::vector<std::string> items;
+  for (const auto& hash : hashes) items.push_back(bytea_literal(hash));
+  return pg::array_literal(items);
 }
 
 }  // namespace domicile::store

@@ -25,6 +25,5 @@ domain::DomainHash registry_hash_of(std::string_view hex);
 
 std::string bytea_literal(const domain::DomainHash& hash);             // \x..., as a parameter
 std::string bytea_array_literal(std::span<const domain::DomainHash>);  // {"\\x...",...}
-std::string text_array_literal(std::span<const std::string> items);  // names only: no quotes inside
 
 }  // namespace domicile::store

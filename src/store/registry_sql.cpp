@@ -249,9 +249,8 @@ Result<bool> registry_put_jurisdiction(pg::Connection& connection, const domain:
                                        const std::vector<domain::LocationId>& locations) {
   std::vector<std::string> names;
   for (const auto& location : locations) names.push_back(location.text());
-  const pg::Rows rows =
-      TRY(registry_result(connection.query("SELECT domicile_registry.put_jurisdiction($1, $2)",
-                                           {id.text(), text_array_literal(names)})));
+  const pg::Rows rows = TRY(registry_result(connection.query(
+      "SELECT domicile_registry.put_jurisdiction($1, $2)", {id.text(), pg::array_literal(names)})));
   return !rows.null(0, 0);
 }
 
@@ -260,7 +259,7 @@ Result<bool> registry_put_region(pg::Connection& connection, const domain::Regio
   for (const auto& location : region.locations) names.push_back(location.text());
   const pg::Rows rows = TRY(registry_result(
       connection.query("SELECT domicile_registry.put_region($1, $2, $3, $4, $5)",
-                       {region.id.text(), region.jurisdiction.text(), text_array_literal(names),
+                       {region.id.text(), region.jurisdiction.text(), pg::array_literal(names),
                         region.url, std::string(region.master ? "true" : "false")})));
   return !rows.null(0, 0);
 }

@@ -5,8 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "store/array_literal.h"
-
 namespace domicile::store {
 namespace {
 
@@ -166,7 +164,7 @@ class Reading {
     }
     schema_.schemas = options_.schemas.empty() ? std::move(there) : options_.schemas;
     std::ranges::sort(schema_.schemas);
-    filter_ = {array_literal(schema_.schemas)};
+    filter_ = {pg::array_literal(schema_.schemas)};
     return {};
   }
 

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "store/array_literal.h"
 #include "store/guard_sql.h"
 #include "store/way_sql.h"
 
@@ -143,7 +142,7 @@ Result<std::map<std::int64_t, std::int64_t>> people_by_regions(
                 "FROM {1} m JOIN home ON home.key = m.{2}::text WHERE m.{0} IS NOT NULL "
                 "GROUP BY 1) x GROUP BY 1",
                 quote_identifier(person), quoted(members), quote_identifier(key)),
-            {array_literal(keys), array_literal(regions)}));
+            {pg::array_literal(keys), pg::array_literal(regions)}));
         for (int i = 0; i < rows.size(); ++i) out[rows.integer(i, 0)] = rows.integer(i, 1);
         return {};
       },

@@ -2,52 +2,9 @@
 promoted server is closed until it is reconciled.
 """
 
-import shutil
-import subprocess
-import time
-
 import pytest
-from support.arena import PASSWORD, Arena
-from support.postgres import BIN, _as_server_user, free_port, scratch_folder
-from support.wire import Session
-
-
-class Standby:
-    """A streaming standby of the arena's server."""
-
-    def __init__(self, arena: Arena):
-        self.arena, self.port = arena, free_port()
-        self.folder = scratch_folder("domicile-standby-")
-        self.data = self.folder / "data"
-        self._run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "-d",
-                  f"host=127.0.0.1 port={arena.cluster.port} user=postgres password={arena.cluster.password}")
-        settings = {**arena.cluster.settings, "port": self.port, "unix_socket_directories": self.folder}
-        self._run("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-o",
-                  " ".join(f"-c {name}='{value}'" for name, value in settings.items()), "start")
-
-    def _run(self, program, *arguments):
-        subprocess.run([*_as_server_user(), str(BIN / program), *map(str, arguments)], check=True, cwd="/",
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def login(self, user: str) -> Session:
-        password = self.arena.cluster.password if user == "postgres" else PASSWORD
-        return Session(f"host=127.0.0.1 port={self.port} dbname={self.arena.database} user={user} password={password}")
-
-    def catch_up(self):
-        with self.arena.superuser() as primary, self.login("postgres") as here:
-            wanted = primary.value("SELECT pg_current_wal_insert_lsn()")
-            deadline = time.monotonic() + 30
-            while here.value(f"SELECT pg_last_wal_replay_lsn() >= '{wanted}'") != "t":
-                assert time.monotonic() < deadline, "the standby does not catch up"
-                time.sleep(0.05)
-
-    def promote(self):
-        self._run("pg_ctl", "-D", self.data, "-w", "promote")
-
-    def drop(self):
-        subprocess.run([*_as_server_user(), str(BIN / "pg_ctl"), "-D", str(self.data), "-m", "immediate", "stop"], check=False,
-                       stdout=subprocess.DEVNULL, cwd="/")
-        shutil.rmtree(self.folder, ignore_errors=True)
+from support.arena import Arena
+from support.standby import ArenaStandby
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +16,7 @@ def arena():
 
 @pytest.fixture(scope="module")
 def standby(arena):
-    built = Standby(arena)
+    built = ArenaStandby(arena)
     built.catch_up()
     yield built
     built.drop()

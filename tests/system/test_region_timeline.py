@@ -1,14 +1,12 @@
 """A region that wakes on another timeline is closed, whatever the nodes know, until it is reconciled."""
 
-import shutil
-import subprocess
-
 import psycopg
 import pytest
 from psycopg import errors
 from support.domicile import domicile
-from support.postgres import BIN, Cluster, _as_server_user, free_port, scratch_folder
+from support.postgres import Cluster
 from support.region import Region
+from support.standby import Standby
 
 
 @pytest.fixture
@@ -23,30 +21,20 @@ def region(tmp_path):
 
 @pytest.fixture
 def standby(region):
-    """A streaming copy of the region's server, running as a standby."""
-    folder = scratch_folder()
-    port = free_port()
-    data = folder / "data"
-    run = lambda *command: subprocess.run([*_as_server_user(), *map(str, command)], check=True, cwd="/", capture_output=True, text=True)
-    run("env", f"PGPASSWORD={Cluster.password}", BIN / "pg_basebackup", "-h", "127.0.0.1", "-p", region.cluster.port, "-U", "postgres",
-        "-D", data, "-R", "-X", "stream", "-c", "fast")
-    run(BIN / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-o",
-        f"-c port={port} -c unix_socket_directories={folder} -c listen_addresses=127.0.0.1 -c max_connections=200", "start")
-    yield {"port": port, "promote": lambda: run(BIN / "pg_ctl", "-D", data, "-w", "promote"),
-           "restart": lambda: run(BIN / "pg_ctl", "-D", data, "-w", "-m", "fast", "restart", "-l", folder / "log")}
-    subprocess.run([*_as_server_user(), str(BIN / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], cwd="/", capture_output=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    built = Standby(region.cluster)
+    yield built
+    built.drop()
 
 
 def test_a_promoted_standby_is_closed_until_reconciled(region, standby):
-    dsn = region.dsn(port=standby["port"])
-    superuser = f"host=127.0.0.1 port={standby['port']} dbname=app user=postgres password={Cluster.password}"
+    dsn = region.dsn(port=standby.port)
+    superuser = f"host=127.0.0.1 port={standby.port} dbname=app user=postgres password={Cluster.password}"
     done = domicile("region", "status", "--dsn", dsn, check=False)
     assert done.returncode == 1 and "a standby" in done.stdout
     done = domicile("region", "reconcile", "--dsn", dsn, "--placements", region.placements(("7", 4, "active")), check=False)
     assert done.returncode == 2 and "standby" in done.stderr
 
-    standby["promote"]()
+    standby.promote()
     with psycopg.connect(superuser, autocommit=True) as c:
         with pytest.raises(errors.CheckViolation, match="region is closed"):
             c.execute("INSERT INTO app.course (org_id, title) VALUES (7, 'x')")
@@ -69,7 +57,7 @@ def test_a_promoted_standby_is_closed_until_reconciled(region, standby):
             c.execute("INSERT INTO app.course (org_id, title) VALUES (8, 'x')")
 
     # A plain restart keeps it open: the same timeline.
-    standby["restart"]()
+    standby.restart()
     with psycopg.connect(superuser, autocommit=True) as c:
         c.execute("INSERT INTO app.course (org_id, title) VALUES (7, 'y')")
         assert c.execute("SELECT domicile.refresh_region()").fetchone()[0]

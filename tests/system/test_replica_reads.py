@@ -4,7 +4,7 @@ fences is fenced there too, and nothing else opens."""
 import pytest
 from support.arena import Arena
 from support.domicile import domicile, domicile_json
-from test_attack_standby import Standby
+from support.standby import ArenaStandby
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def arena():
 
 @pytest.fixture(scope="module")
 def standby(arena):
-    built = Standby(arena)
+    built = ArenaStandby(arena)
     built.catch_up()
     yield built
     built.drop()

@@ -3,7 +3,8 @@
 --
 -- A statement that weakens a guarded table is refused at once. A new table cannot be right before it is
 -- classified, so it is born closed, and whatever else takes more than one statement is looked at when the
--- transaction commits.
+-- transaction commits. In a maintenance window that allows DDL (0302) both write down what they would have refused
+-- and let it pass.
 SET LOCAL ROLE domicile_owner;
 
 CREATE FUNCTION domicile_private.refusals() RETURNS TABLE (kind text, object text, detail text) LANGUAGE sql STABLE
@@ -17,13 +18,18 @@ CREATE FUNCTION domicile_private.commit_check() RETURNS trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   reasons text;
+  open_window bigint := domicile_private.window_for('ddl');
 BEGIN
   -- The first row of a transaction checks for all of them.
   IF NOT EXISTS (SELECT FROM domicile_private.ddl_check c WHERE c.transaction = NEW.transaction) THEN RETURN NULL; END IF;
   DELETE FROM domicile_private.ddl_check c WHERE c.transaction = NEW.transaction;
   SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') INTO reasons FROM domicile_private.refusals() r;
   IF reasons IS NOT NULL THEN
-    RAISE EXCEPTION 'domicile: this transaction is refused: %', reasons USING ERRCODE = '42501';
+    IF open_window IS NULL THEN
+      RAISE EXCEPTION 'domicile: this transaction is refused: %', reasons USING ERRCODE = '42501',
+        HINT = 'Planned work that needs it: domicile region maintenance begin --ticket TICKET --for 1h --allow ddl.';
+    END IF;
+    INSERT INTO domicile.maintenance_act (window_id, command, let_pass) VALUES (open_window, 'COMMIT', reasons);
   END IF;
   RETURN NULL;
 END
@@ -37,14 +43,19 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   at_once text;
   later boolean;
+  open_window bigint;
 BEGIN
   -- Our own installer, step by step: region init looks at the whole at its end.
   IF EXISTS (SELECT FROM domicile_private.upgrade u WHERE u.transaction = pg_current_xact_id_if_assigned()) THEN RETURN; END IF;
   SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') FILTER (WHERE r.kind <> 'unclassified'),
          coalesce(bool_or(r.kind = 'unclassified'), false)
   INTO at_once, later FROM domicile_private.refusals() r;
-  IF at_once IS NOT NULL THEN
-    RAISE EXCEPTION 'domicile: % is refused: %', command, at_once USING ERRCODE = '42501';
+  open_window := domicile_private.window_for('ddl');
+  IF open_window IS NOT NULL THEN
+    INSERT INTO domicile.maintenance_act (window_id, command, let_pass) VALUES (open_window, left(check_ddl.command, 200), at_once);
+  ELSIF at_once IS NOT NULL THEN
+    RAISE EXCEPTION 'domicile: % is refused: %', command, at_once USING ERRCODE = '42501',
+      HINT = 'Planned work that needs it: domicile region maintenance begin --ticket TICKET --for 1h --allow ddl.';
   END IF;
   IF later AND NOT EXISTS (SELECT FROM domicile_private.ddl_check c WHERE c.transaction = pg_current_xact_id_if_assigned()) THEN
     INSERT INTO domicile_private.ddl_check (command) VALUES (check_ddl.command);
@@ -61,11 +72,13 @@ SET search_path = pg_catalog, pg_temp AS $$
       OR EXISTS (SELECT FROM domicile_private.members() m WHERE m.rel = is_classified.rel AND m.rel <> m.root AND m.mode <> 'enforce')
 $$;
 
--- Runs as whoever ran the DDL, because only the owner may close the new table.
+-- Runs as whoever ran the DDL, because only the owner may close the new table. What the table was before is remembered
+-- (0301); renames of tables that are not enforced are followed (0302).
 CREATE FUNCTION domicile.on_ddl() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   made record;
   grantee text;
+  former text;
 BEGIN
   IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands())
      AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() d WHERE d.schema_name IS DISTINCT FROM 'pg_temp') THEN
@@ -78,6 +91,7 @@ BEGIN
                   AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
                   AND n.nspname !~ '^(pg_|domicile(_|$))' LOOP
       CONTINUE WHEN domicile.is_classified(made.objid);
+      PERFORM domicile.remember_new(made.objid);
       IF made.relkind <> 'm' THEN
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', made.name);
       END IF;
@@ -88,6 +102,13 @@ BEGIN
         END LOOP;
       END IF;
       RAISE NOTICE 'domicile: table % is not classified and stays closed until it stands in the catalog and region init has run', made.name;
+    END LOOP;
+  ELSIF tg_tag = 'ALTER TABLE' THEN
+    FOR made IN SELECT DISTINCT d.objid FROM pg_event_trigger_ddl_commands() d WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 LOOP
+      former := domicile.follow_rename(made.objid);
+      IF former IS NOT NULL THEN
+        RAISE NOTICE 'domicile: table % is now %: change its name in the catalog', former, made.objid::regclass;
+      END IF;
     END LOOP;
   END IF;
   PERFORM domicile.check_ddl(tg_tag);
@@ -111,6 +132,3 @@ END
 $$;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA domicile_private FROM PUBLIC;
-
--- The fingerprints of everything installed so far.
-SELECT domicile_private.pin();
