@@ -3,7 +3,7 @@
 --   severity report  to be looked at; no statement is refused for it
 -- `known` findings were there when the region was adopted, or were accepted since: they refuse nothing.
 --
--- A table that is *closed* (row security on and forced, no policy, nobody but the owner has a grant) is safe
+-- A table that is *closed* (row security on and forced, no policy that opens it, nobody but the owner has a grant) is safe
 -- whatever else it lacks: nobody reads it. That is how new tables are born, so it is reported only.
 SET LOCAL ROLE domicile_owner;
 
@@ -20,6 +20,14 @@ CREATE FUNCTION domicile_private.policy_of(rel oid) RETURNS text LANGUAGE sql ST
                                          || ' ' || coalesce(pg_get_expr(p.polqual, p.polrelid), '-') || ' ' || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '-'),
                                          ';' ORDER BY p.polname)
                        FROM pg_policy p WHERE p.polrelid = rel), ''))
+$$;
+
+-- The two policies of a part (0303): they open nothing but a maintenance window, and raise.
+CREATE FUNCTION domicile.part_policy(policy oid) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT p.polpermissive AND (p.polname, p.polcmd) IN (('domicile_part', '*'), ('domicile_part_read', 'r')) AND p.polwithcheck IS NULL
+         AND pg_get_expr(p.polqual, p.polrelid) ~ format('^\( SELECT domicile\.part_open\(CURRENT_USER, ''%s''::text\) AS part_open\)$',
+                                                         CASE p.polcmd WHEN 'r' THEN 'read' ELSE 'write' END)
+  FROM pg_policy p WHERE p.oid = policy
 $$;
 
 -- Catalogued relations with what they inherit: a partition has the class of its root.
@@ -62,7 +70,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   rel AS MATERIALIZED (
     SELECT c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) AS label, n.nspname, c.relrowsecurity, c.relforcerowsecurity,
            o.rolname AS owner,
-           c.relrowsecurity AND c.relforcerowsecurity AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
+           c.relrowsecurity AND c.relforcerowsecurity
+             AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND NOT domicile.part_policy(p.oid))
              AND NOT EXISTS (SELECT FROM g WHERE g.rel = c.oid) AS closed
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
     WHERE c.relkind IN ('r', 'p', 'm', 'f') AND c.relpersistence <> 't'
@@ -90,7 +99,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WHERE NOT a.part AND NOT a.closed AND domicile_private.policy_of(a.rel) IS DISTINCT FROM a.policy
   UNION ALL
   SELECT 'policy_changed', a.label, 'a partition has a policy of its own', 'refuse' FROM armed a
-  WHERE a.part AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = a.rel)
+  WHERE a.part AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = a.rel AND NOT domicile.part_policy(p.oid))
   UNION ALL
   SELECT 'guard_changed', a.label, 'its CHECK or its triggers are not the ones that were applied', 'refuse' FROM armed a
   WHERE NOT a.part AND NOT a.closed AND domicile_private.guard_of(a.rel) IS DISTINCT FROM a.guard

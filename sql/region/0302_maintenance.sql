@@ -65,6 +65,30 @@ BEGIN
 END
 $$;
 
+-- A partition, or an inheriting table, of a guarded table is reached through its root. By its own name it would be empty,
+-- silently, for its owner: pg_dump would leave its rows out, and a backfill change none.
+CREATE FUNCTION domicile.part_open(who name, what text) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF what = 'read' AND who = 'domicile_owner' THEN RETURN true; END IF;  -- domicile dump
+  IF pg_has_role(who, 'domicile_maintenance', 'usage') AND domicile.maintenance_allows(what) THEN RETURN true; END IF;
+  RAISE EXCEPTION 'domicile: a part of a guarded table is reached through its root alone' USING ERRCODE = '42501',
+    HINT = format('By its own name: domicile region maintenance begin --ticket TICKET --for 1h --allow %s --role %s',
+                  CASE what WHEN 'read' THEN 'dump' ELSE 'backfill' END, quote_ident(who));
+END
+$$;
+
+-- For a table that is partitioned by its key. PostgreSQL chooses partitions before it asks any policy, and asks who is
+-- there to do so: nobody, for members of domicile_maintenance without a context. What they may see the policies say.
+CREATE FUNCTION domicile.org_in_window() RETURNS {{key_type}} LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN domicile.current_org();
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION domicile_private.open_findings() RETURNS text[] LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(array_agg(DISTINCT format('%s %s: %s', v.kind, v.object, v.detail)), '{}')
   FROM domicile.violations() v WHERE v.severity = 'refuse' AND NOT v.known

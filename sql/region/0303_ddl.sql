@@ -38,6 +38,21 @@ CREATE CONSTRAINT TRIGGER domicile_commit AFTER INSERT ON domicile_private.ddl_c
   FOR EACH ROW EXECUTE FUNCTION domicile_private.commit_check();
 ALTER TABLE domicile_private.ddl_check ENABLE ALWAYS TRIGGER domicile_commit;
 
+-- Did this transaction make the relation a part of another one? Its row in pg_inherits is ours, visible and in progress.
+CREATE FUNCTION domicile_private.is_new_part(rel regclass) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  present bigint := pg_current_xact_id_if_assigned()::text::bigint;
+  made bigint;
+BEGIN
+  SELECT i.xmin::text::bigint INTO made FROM pg_inherits i WHERE i.inhrelid = rel AND i.xmin::text::bigint >= 3;
+  -- 64 bits again, from the nearest 32: a subtransaction's id is above the transaction's.
+  made := present + ((made - present) & 4294967295) - CASE WHEN ((made - present) & 4294967295) >= 2147483648 THEN 4294967296 ELSE 0 END;
+  RETURN coalesce(made >= present AND pg_xact_status(made::text::xid8) = 'in progress', false);
+EXCEPTION WHEN invalid_parameter_value THEN
+  RETURN false;
+END
+$$;
+
 CREATE FUNCTION domicile.check_ddl(command text) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -47,9 +62,12 @@ DECLARE
 BEGIN
   -- Our own installer, step by step: region init looks at the whole at its end.
   IF EXISTS (SELECT FROM domicile_private.upgrade u WHERE u.transaction = pg_current_xact_id_if_assigned()) THEN RETURN; END IF;
-  SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') FILTER (WHERE r.kind <> 'unclassified'),
-         coalesce(bool_or(r.kind = 'unclassified'), false)
-  INTO at_once, later FROM domicile_private.refusals() r;
+  -- What a new partition lacks (its own grants go, row security comes: see on_ddl) is looked at when the transaction commits.
+  SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') FILTER (WHERE NOT r.young), coalesce(bool_or(r.young), false)
+  INTO at_once, later
+  FROM (SELECT v.*, v.kind = 'unclassified' OR (v.kind IN ('row_security_off', 'grant')
+                                                 AND coalesce(domicile_private.is_new_part(to_regclass(v.object)), false)) AS young
+        FROM domicile_private.refusals() v) r;
   open_window := domicile_private.window_for('ddl');
   IF open_window IS NOT NULL THEN
     INSERT INTO domicile.maintenance_act (window_id, command, let_pass) VALUES (open_window, left(check_ddl.command, 200), at_once);
@@ -72,6 +90,27 @@ SET search_path = pg_catalog, pg_temp AS $$
       OR EXISTS (SELECT FROM domicile_private.members() m WHERE m.rel = is_classified.rel AND m.rel <> m.root AND m.mode <> 'enforce')
 $$;
 
+CREATE FUNCTION domicile.is_part(rel oid) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM domicile_private.members() m WHERE m.rel = is_part.rel AND m.rel <> m.root AND m.mode = 'enforce'
+                 AND m.class IN ('organization', 'mixed', 'person'))
+$$;
+
+-- Closes a part of a guarded table under its own name (see part_open). Runs as its owner.
+CREATE FUNCTION domicile.close_part(rel regclass) RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', rel);
+  IF EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = rel AND p.polname = 'domicile_part') THEN
+    EXECUTE format('DROP POLICY domicile_part ON %s', rel);
+  END IF;
+  IF EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = rel AND p.polname = 'domicile_part_read') THEN
+    EXECUTE format('DROP POLICY domicile_part_read ON %s', rel);
+  END IF;
+  EXECUTE format('CREATE POLICY domicile_part ON %s USING ((SELECT domicile.part_open(current_user, ''write'')))', rel);
+  -- Asked before the other one, by its name: see guard_sql.cpp.
+  EXECUTE format('CREATE POLICY domicile_part_read ON %s FOR SELECT USING ((SELECT domicile.part_open(current_user, ''read'')))', rel);
+END
+$$;
+
 -- Runs as whoever ran the DDL, because only the owner may close the new table. What the table was before is remembered
 -- (0301); renames of tables that are not enforced are followed (0302).
 CREATE FUNCTION domicile.on_ddl() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -84,6 +123,11 @@ BEGIN
      AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() d WHERE d.schema_name IS DISTINCT FROM 'pg_temp') THEN
     RETURN;
   END IF;
+  -- From close_part() below: no need to look at the whole database once more.
+  IF tg_tag = 'CREATE POLICY' AND NOT EXISTS (SELECT FROM pg_event_trigger_ddl_commands() d
+                                              WHERE d.classid <> 'pg_policy'::regclass OR NOT domicile.part_policy(d.objid)) THEN
+    RETURN;
+  END IF;
   IF tg_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA') THEN
     FOR made IN SELECT DISTINCT d.objid, c.relkind, c.oid::regclass AS name, c.relacl IS NOT NULL AS granted, c.relowner
                 FROM pg_event_trigger_ddl_commands() d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -92,7 +136,9 @@ BEGIN
                   AND n.nspname !~ '^(pg_|domicile(_|$))' LOOP
       CONTINUE WHEN domicile.is_classified(made.objid);
       PERFORM domicile.remember_new(made.objid);
-      IF made.relkind <> 'm' THEN
+      IF domicile.is_part(made.objid) THEN
+        PERFORM domicile.close_part(made.objid);
+      ELSIF made.relkind <> 'm' THEN
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', made.name);
       END IF;
       IF made.granted THEN
@@ -101,6 +147,7 @@ BEGIN
           EXECUTE format('REVOKE ALL ON %s FROM %s', made.name, grantee);
         END LOOP;
       END IF;
+      CONTINUE WHEN domicile.is_part(made.objid);
       RAISE NOTICE 'domicile: table % is not classified and stays closed until it stands in the catalog and region init has run', made.name;
     END LOOP;
   ELSIF tg_tag = 'ALTER TABLE' THEN

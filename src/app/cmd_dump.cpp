@@ -26,6 +26,7 @@ struct DumpArguments {
   bool master = false;
   bool verify = false;
   bool allow_old_server = false;
+  std::string manifest_sha256;
 };
 
 Result<std::string> dsn_of(const DumpArguments& arguments) {
@@ -90,7 +91,7 @@ Result<int> dump(const DumpArguments& arguments, const Cli& cli) {
 }
 
 Result<int> verify(const DumpArguments& arguments, const Cli& cli) {
-  const auto manifest = TRY(store::verify_dump(arguments.folder));
+  const auto manifest = TRY(store::verify_dump(arguments.folder, arguments.manifest_sha256));
   auto connection = TRY(pg::Connection::open(TRY(dsn_of(arguments))));
   const auto different = TRY(store::compare_counts(connection, manifest));
   const auto validated = TRY(store::validate_directory(connection));
@@ -118,30 +119,36 @@ Result<int> verify(const DumpArguments& arguments, const Cli& cli) {
 
 Result<int> restore(const DumpArguments& arguments, const Cli& cli) {
   if (arguments.verify) return verify(arguments, cli);
-  const auto manifest = TRY(store::restore_region({.dsn = TRY(dsn_of(arguments)),
+  const auto restored = TRY(store::restore_region({.dsn = TRY(dsn_of(arguments)),
                                                    .folder = arguments.folder,
+                                                   .manifest_sha256 = arguments.manifest_sha256,
                                                    .region = arguments.region,
                                                    .master = arguments.master,
                                                    .allow_old_server = arguments.allow_old_server,
                                                    .dry_run = arguments.dry_run,
                                                    .progress = progress_of(cli)}));
+  const auto& manifest = restored.manifest;
   auto out = summary(manifest);
   if (cli.json) {
     out["restored"] = !arguments.dry_run;
+    out["since"] = restored.since.empty() ? nlohmann::json() : nlohmann::json(restored.since);
     print(out.dump(2));
     return 0;
   }
-  if (arguments.dry_run) {
+  if (arguments.dry_run && restored.since.empty()) {
     fmt::print("{} tables, {} rows of {} would be restored (dry run: nothing was changed)\n",
                manifest.tables.size(), out["rows"].get<std::int64_t>(), manifest.made_at);
     return 0;
   }
+  const std::string since =
+      restored.since.empty() ? "The region is closed."
+                             : "They are since " + restored.since + ", and nothing was done now.";
   fmt::print(
-      "{} tables, {} rows of {} are in the database, as the manifest says. The region is "
-      "closed. Next:\n  domicile region init --region {} --catalog ...  (with the roles as "
+      "{} tables, {} rows of {} are in the database, as the manifest says. {} Next:\n  domicile "
+      "region init --region {} --catalog ...  (with the roles as "
       "before)\n  domicile region reconcile --placements ...\n  domicile region validate\n"
       "  domicile restore --verify {}\n",
-      manifest.tables.size(), out["rows"].get<std::int64_t>(), manifest.made_at,
+      manifest.tables.size(), out["rows"].get<std::int64_t>(), manifest.made_at, since,
       arguments.region.empty() ? manifest.region : arguments.region, arguments.folder);
   return 0;
 }
@@ -179,6 +186,8 @@ void add_dump(CLI::App& root, Cli& cli) {
   restoring->add_flag("--master", given->master, "Reference data may change here");
   restoring->add_flag("--verify", given->verify,
                       "Restore nothing: compare the database's rows with the dump's manifest");
+  restoring->add_option("--manifest-sha256", given->manifest_sha256,
+                        "What the manifest's hash has to be: what `dump` printed");
   restoring->add_flag("--allow-old-server", given->allow_old_server, "For trials")->group("");
   restoring->callback(cli.run([given, &cli] { return restore(*given, cli); }));
 }

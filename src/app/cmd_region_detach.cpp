@@ -72,7 +72,9 @@ Result<int> detach(const Cli& cli, DetachVerb& verb) {
   verb.options.lock_timeout = std::chrono::milliseconds(verb.lock_timeout_ms);
   verb.options.progress = progress_of(cli);
   auto connection = TRY(open_region(verb.login));
-  const auto report = TRY(store::detach_region(connection, verb.options));
+  const auto done = store::detach_region(connection, verb.options);
+  if (!done) return std::unexpected(interrupted(done.error()));
+  const auto& report = *done;
   print(cli.json ? json_of(report, verb.options.dry_run) : text_of(report, verb.options.dry_run));
   return report.blocked() ? 3 : 0;
 }

@@ -141,7 +141,9 @@ Result<int> begin(const Cli& cli, const MaintenanceVerb& verb) {
   auto connection = TRY(open_region(verb.login));
   TRY(require_region(connection));
   const auto superuser = TRY(superuser_of(verb, connection));
-  print_window(cli, TRY(store::begin_maintenance(connection, request, superuser.get())));
+  auto window = store::begin_maintenance(connection, request, superuser.get());
+  if (!window) return std::unexpected(interrupted(std::move(window).error()));
+  print_window(cli, *window);
   return 0;
 }
 
@@ -149,7 +151,9 @@ Result<int> end(const Cli& cli, const MaintenanceVerb& verb) {
   auto connection = TRY(open_region(verb.login));
   TRY(require_region(connection));
   const auto superuser = TRY(superuser_of(verb, connection));
-  const auto window = TRY(store::end_maintenance(connection, superuser.get()));
+  const auto ended = store::end_maintenance(connection, superuser.get());
+  if (!ended) return std::unexpected(interrupted(ended.error()));
+  const auto& window = *ended;
   print_window(cli, window);
   return window.armed.value_or(false) && window.left_open.empty() ? 0 : 1;
 }

@@ -66,9 +66,7 @@ Result<void> look_at_file(const ModeRequest& verb, const std::string& before,
               "catalog_differs");
 }
 
-}  // namespace
-
-Result<int> change_mode(const Cli& cli, const ModeRequest& verb, Mode mode) {
+Result<int> change(const Cli& cli, const ModeRequest& verb, Mode mode) {
   const std::string text = TRY(read_file(verb.catalog, 16u << 20));
   const auto catalog = TRY(catalog::parse_catalog(text, verb.catalog));
   const auto chosen = TRY(chosen_tables(verb, catalog));
@@ -115,6 +113,14 @@ Result<int> change_mode(const Cli& cli, const ModeRequest& verb, Mode mode) {
     outcome.validated = TRY(store::validate_guards(connection, progress_of(cli), chosen));
   print(cli.json ? mode_json(outcome) : mode_text(outcome));
   return outcome.blocked() ? 3 : 0;
+}
+
+}  // namespace
+
+Result<int> change_mode(const Cli& cli, const ModeRequest& verb, Mode mode) {
+  auto done = change(cli, verb, mode);
+  if (!done) return std::unexpected(interrupted(std::move(done).error()));
+  return done;
 }
 
 namespace {

@@ -7,6 +7,7 @@
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error like a full disk
   CLI::App root("Keeps every organization's data in its home region, and proves it.", "domicile");
   domicile::app::Cli cli;
   std::string output = "text";

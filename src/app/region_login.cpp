@@ -33,6 +33,12 @@ Result<void> require_region(pg::Connection& connection) {
   return {};
 }
 
+Error interrupted(Error error) {
+  if (error.code == Code::unavailable)
+    error.message += "; what was finished stays: run the same command again, and it goes on";
+  return error;
+}
+
 std::function<void(const std::string&)> progress_of(const Cli& cli) {
   if (cli.quiet) return {};
   return [](const std::string& line) { fmt::print(stderr, "  {}\n", line); };

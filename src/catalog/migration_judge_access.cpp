@@ -14,6 +14,11 @@ using sqltext::Node;
 
 namespace {
 
+constexpr const char* kEventTriggers =
+    "`domicile region maintenance begin --ticket TICKET --for 1h --event-triggers-off "
+    "--superuser-dsn-file FILE`, and `domicile region maintenance end --superuser-dsn-file FILE` "
+    "brings them back";
+
 std::string grantee_of(const Node& role) {
   const auto type = role.str("roletype");
   if (type == "ROLESPEC_PUBLIC") return "PUBLIC";
@@ -191,7 +196,7 @@ void MigrationJudge::outside(const Node& node) {
   if (node.is("AlterEventTrigStmt")) {
     if (name.starts_with("domicile_"))
       refuse("event_trigger", name, "only its owner may change it, and nobody should",
-             "`domicile region maintenance begin`");
+             kEventTriggers);
     return;
   }
   const bool publication = node.is("CreatePublicationStmt");
@@ -244,7 +249,7 @@ void MigrationJudge::drop_other(const Node& node) {
     if (parts.empty()) continue;
     if (type == "OBJECT_EVENT_TRIGGER" && parts.back().starts_with("domicile_")) {
       refuse("event_trigger", parts.back(), "only its owner may drop it, and nobody should",
-             "`domicile region maintenance begin`");
+             kEventTriggers);
     } else if ((type == "OBJECT_FUNCTION" || type == "OBJECT_ROUTINE") && parts.size() > 1 &&
                parts[0].starts_with("domicile")) {
       refuse("function_changed", fmt::format("{}", fmt::join(parts, ".")),

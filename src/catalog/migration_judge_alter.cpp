@@ -83,9 +83,11 @@ void MigrationJudge::alter_column(const Node& command, Standing& standing) {
   const bool guarded = root != nullptr && carries_guard(*root, name);
   const auto at = std::ranges::find(standing.shape.columns, name, &Column::name);
   const bool known = at != standing.shape.columns.end();
-  const char* remedy =
-      "`domicile region maintenance begin`, change it, correct the catalog, `domicile region "
-      "init`, end the maintenance";
+  const std::string remedy = fmt::format(
+      "`domicile region off --table {}`, change it, correct the catalog and its mode, `domicile "
+      "region init`: PostgreSQL changes no column that a policy names, in a maintenance window "
+      "neither",
+      root == nullptr ? table : to_string(root->shape.name));
   if (type == "AT_DropColumn") {
     if (guarded && command.str("behavior") == "DROP_CASCADE") {
       refuse("guard_changed", table, fmt::format("the guard stands on column {}", name), remedy);
@@ -131,9 +133,7 @@ void MigrationJudge::alter_guard(const Node& command, Standing& standing) {
     refuse("guard_changed", table,
            triggers ? "it switches the guard's triggers too, which are ALWAYS"
                     : fmt::format("trigger {} belongs to the guard", name),
-           triggers ? "name your own triggers one by one; for a bulk load use `domicile region "
-                      "maintenance begin`"
-                    : "leave it alone");
+           triggers ? "name your own triggers one by one" : "leave it alone");
   } else if (type == "AT_DropConstraint" && ours) {
     refuse("guard_changed", table, fmt::format("constraint {} belongs to the guard", name),
            "leave it alone; `domicile region detach` takes the guard off");

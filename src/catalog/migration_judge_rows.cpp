@@ -14,7 +14,9 @@ namespace {
 
 constexpr const char* kByOrganization =
     "run it organization by organization, each in a transaction that begins with "
-    "domicile.enter(context), or within `domicile region maintenance begin`";
+    "domicile.enter(context), or within `domicile region maintenance begin --ticket TICKET --for "
+    "1h "
+    "--allow backfill --role ROLE`, as that role";
 
 std::string_view verb_of(const Node& node) {
   if (node.is("InsertStmt")) return "INSERT";
@@ -118,7 +120,7 @@ void MigrationJudge::copy(const Node& node) {
   const bool secured = root != nullptr && root->secured();
   if (node.flag("is_from") && (secured || standing->closed)) {
     return fails("copy_from", table, "PostgreSQL refuses COPY FROM on a table with row security",
-                 "INSERT, or load within `domicile region maintenance begin`");
+                 "INSERT instead, as for a backfill; no window makes COPY pass");
   }
   if (node.flag("is_from") && root != nullptr && root->enforced())
     return write(node["relation"], "COPY");

@@ -14,7 +14,9 @@ namespace {
 
 constexpr const char* kBackfill =
     "run it organization by organization, each in a transaction that begins with "
-    "domicile.enter(context), or within `domicile region maintenance begin`";
+    "domicile.enter(context), or within `domicile region maintenance begin --ticket TICKET --for "
+    "1h "
+    "--allow backfill --role ROLE`, as that role";
 
 }  // namespace
 
@@ -167,12 +169,14 @@ void MigrationJudge::validates_key(Standing& standing, const QualifiedName& refe
   const bool mine = root != nullptr && root->secured();
   const bool its = above != nullptr && above->secured();
   if (standing.closed || entered_ || (!mine && !its)) return;
-  refuse("foreign_key_validates", to_string(standing.shape.name),
-         fmt::format("PostgreSQL looks at the rows of {} without an organization to validate the "
-                     "foreign key to {}",
-                     to_string(standing.shape.name), to_string(references)),
-         "declare it with its new column, or add it NOT VALID (new rows are held to it); VALIDATE "
-         "it within `domicile region maintenance begin`");
+  refuse(
+      "foreign_key_validates", to_string(standing.shape.name),
+      fmt::format("PostgreSQL looks at the rows of {} without an organization to validate the "
+                  "foreign key to {}",
+                  to_string(standing.shape.name), to_string(references)),
+      "declare it with its new column, or add it NOT VALID (new rows are held to it); VALIDATE "
+      "it within `domicile region maintenance begin --ticket TICKET --for 1h --allow dump --role "
+      "ROLE`, as that role");
 }
 
 void MigrationJudge::foreign_key(Standing& standing, const Node& node,
@@ -288,10 +292,12 @@ void MigrationJudge::rename_column(const Node& node) {
   if (standing == nullptr) return;
   const std::string from(node.str("subname"));
   if (carries_guard(*standing, from)) {
-    refuse("guard_changed", to_string(standing->shape.name),
-           fmt::format("the guard stands on column {}; its CHECK would change with the name", from),
-           "`domicile region maintenance begin`, rename, write the new name into the catalog, "
-           "`domicile region init`, end the maintenance");
+    refuse(
+        "guard_changed", to_string(standing->shape.name),
+        fmt::format("the guard stands on column {}; its CHECK would change with the name", from),
+        "`domicile region maintenance begin --ticket TICKET --for 1h --allow ddl`, rename, write "
+        "the new name into the catalog, `domicile region init`, `domicile region maintenance "
+        "end`");
   }
   for (Column& column : standing->shape.columns) {
     if (column.name == from) column.name = node.str("newname");

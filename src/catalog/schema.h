@@ -24,6 +24,7 @@ struct Column {
   bool generated = false;    // GENERATED ALWAYS AS (...) STORED
   bool has_default = false;  // or identity
   std::string comment;
+  bool partitions = false;  // the table, or a part of it, is partitioned by this column
 };
 
 struct Index {

@@ -20,6 +20,16 @@ std::string trimmed(const char* text) {
   return out;
 }
 
+// libpq's own messages have several lines, with tabs.
+std::string one_line(const char* text) {
+  std::string out;
+  for (const char c : trimmed(text)) {
+    const bool space = c == '\n' || c == '\t' || c == ' ';
+    if (!space || (!out.empty() && out.back() != ' ')) out += space ? ' ' : c;
+  }
+  return out;
+}
+
 Code code_of(std::string_view state) {
   if (state.empty()) return Code::unavailable;
   if (state == "42501") return Code::denied;
@@ -38,7 +48,7 @@ Error error_of(const PGresult* result, const PGconn* connection) {
   const auto field = [&](int which) { return trimmed(PQresultErrorField(result, which)); };
   std::string state = result == nullptr ? "" : field(PG_DIAG_SQLSTATE);
   std::string message = result == nullptr ? "" : field(PG_DIAG_MESSAGE_PRIMARY);
-  if (message.empty()) message = trimmed(PQerrorMessage(connection));
+  if (message.empty()) message = one_line(PQerrorMessage(connection));
   if (result != nullptr) {
     if (auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty())
       message += " (" + detail + ")";
@@ -192,21 +202,29 @@ Result<std::int64_t> Connection::copy_in(
 }
 
 Result<void> Connection::copy_out(const std::string& sql,
-                                  const std::function<void(std::string_view)>& row) {
+                                  const std::function<bool(std::string_view)>& row) {
   auto started = own(PQexec(connection_.get(), sql.c_str()));
   if (PQresultStatus(started.get()) != PGRES_COPY_OUT) {
     return std::unexpected(error_of(started.get(), connection_.get()));
   }
   char* buffer = nullptr;
   int length = 0;
+  bool wanted = true;
   while ((length = PQgetCopyData(connection_.get(), &buffer, 0)) > 0) {
-    row(std::string_view(buffer, static_cast<std::size_t>(length)));
+    if (wanted && !row(std::string_view(buffer, static_cast<std::size_t>(length)))) {
+      wanted = false;
+      char why[256];
+      const std::unique_ptr<PGcancel, decltype(&PQfreeCancel)> cancel(
+          PQgetCancel(connection_.get()), &PQfreeCancel);
+      PQcancel(cancel.get(), why, sizeof why);  // what is under way is read, and dropped
+    }
     PQfreemem(buffer);
   }
   auto ended = own(PQgetResult(connection_.get()));
   const bool ok = length != -2 && succeeded(ended.get());
   Error error = ok ? Error{} : error_of(ended.get(), connection_.get());
   while (auto* more = PQgetResult(connection_.get())) PQclear(more);
+  if (ok && !wanted) return fail(Code::timeout, "stopped", "57014");
   if (!ok) return std::unexpected(std::move(error));
   return {};
 }

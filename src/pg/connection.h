@@ -68,8 +68,9 @@ class Connection {
   // above.
   Result<std::int64_t> copy_in(const std::string& sql,
                                const std::function<std::optional<std::string>()>& next_chunk);
-  // COPY ... TO STDOUT: each row's bytes.
-  Result<void> copy_out(const std::string& sql, const std::function<void(std::string_view)>& row);
+  // COPY ... TO STDOUT: each row's bytes. When `row` says false the server is told to stop, and the
+  // result is an error (57014) that the caller knows the reason of.
+  Result<void> copy_out(const std::string& sql, const std::function<bool(std::string_view)>& row);
 
   int server_version() const;  // e.g. 150018
   int backend_pid() const;

@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
-#include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/encoding.h"
 #include "base/file.h"
 #include "crypto/sha256.h"
+#include "store/dump_folder.h"
 #include "store/dump_read.h"
 #include "store/dump_schema.h"
 
@@ -20,50 +18,6 @@ namespace domicile::store {
 namespace {
 
 namespace fs = std::filesystem;
-
-Result<void> make_folder(const fs::path& folder) {
-  std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_empty(folder, error)) {
-    return fail(Code::invalid, fmt::format("{} is not empty; name a folder that is not there yet",
-                                           folder.string()));
-  }
-  fs::create_directories(folder, error);
-  if (!error) fs::permissions(folder, fs::perms::owner_all, error);
-  if (!error) fs::create_directory(folder / "data", error);
-  if (!error) fs::permissions(folder / "data", fs::perms::owner_all, error);
-  if (error)
-    return fail(Code::unavailable, fmt::format("{}: {}", folder.string(), error.message()));
-  return {};
-}
-
-// A file of rows, hashed as it is written; on disk when close() has said so.
-class RowFile {
- public:
-  static Result<RowFile> create(const fs::path& path) {
-    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) return fail(Code::unavailable, fmt::format("cannot write {}", path.string()));
-    return RowFile(fdopen(fd, "w"));
-  }
-  void write(std::string_view row) {
-    hash_->update(row);
-    failed_ = failed_ || fwrite(row.data(), 1, row.size(), file_.get()) != row.size();
-  }
-  Result<std::string> close() {  // the hash
-    failed_ = fflush(file_.get()) != 0 || fsync(fileno(file_.get())) != 0 || failed_;
-    file_.reset();
-    if (failed_) return fail(Code::unavailable, "the dump's disk is full or gone");
-    return to_hex(crypto::view(hash_->finish()));
-  }
-
- private:
-  struct Close {
-    void operator()(FILE* file) const { fclose(file); }
-  };
-  explicit RowFile(FILE* file) : file_(file), hash_(std::make_unique<crypto::Sha256>()) {}
-  std::unique_ptr<FILE, Close> file_;
-  std::unique_ptr<crypto::Sha256> hash_;
-  bool failed_ = false;
-};
 
 Result<DumpManifest> begin_manifest(pg::Connection& connection) {
   auto there =
@@ -91,7 +45,8 @@ Result<DumpManifest> begin_manifest(pg::Connection& connection) {
                       .roles = {},
                       .left_out = {},
                       .tables = {},
-                      .sequences = {}};
+                      .sequences = {},
+                      .sha256 = {}};
 }
 
 Result<void> read_sequences(pg::Connection& connection, const DumpOptions& options,
@@ -99,7 +54,7 @@ Result<void> read_sequences(pg::Connection& connection, const DumpOptions& optio
   auto names = TRY(connection.query(
       "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
       "n.oid = c.relnamespace WHERE c.relkind = 'S' AND c.relpersistence = 'p' AND (n.nspname !~ "
-      "'^(pg_|domicile(_|$))' OR n.nspname = 'domicile_directory') AND n.nspname <> "
+      "'^(pg_|domicile(_|$))' OR n.nspname IN ('domicile', 'domicile_directory')) AND n.nspname <> "
       "'information_schema' ORDER BY 1, 2"));
   for (int i = 0; i < names.size(); ++i) {
     DumpedSequence sequence{.name = {std::string(names.text(i, 0)), std::string(names.text(i, 1))}};
@@ -117,18 +72,19 @@ Result<void> read_sequences(pg::Connection& connection, const DumpOptions& optio
 }
 
 Result<void> write_schema(pg::Connection& connection, const DumpOptions& options,
-                          DumpManifest& manifest) {
+                          DumpFolder& folder, DumpManifest& manifest) {
   auto snapshot = TRY(connection.query("SELECT pg_catalog.pg_export_snapshot()"));
   const PgDumpOptions dumping{.program = options.pg_dump,
                               .dsn = options.dsn,
                               .snapshot = std::string(snapshot.text(0, 0)),
                               .schemas = options.schemas,
                               .tables = options.tables};
+  const FormerRowSecurity former = TRY(former_row_security(connection));
   std::vector<std::string> roles;
   for (const char* section : {"pre-data", "post-data"}) {
-    const auto bare = TRY(without_guard(TRY(run_pg_dump(dumping, section))));
+    const auto bare = TRY(without_guard(TRY(run_pg_dump(dumping, section)), former));
     roles.insert(roles.end(), bare.roles.begin(), bare.roles.end());
-    TRY(write_file_atomic(options.folder / fmt::format("{}.sql", section), bare.sql, 0600));
+    TRY(folder.write(fmt::format("{}.sql", section), bare.sql));
     (section == std::string_view("pre-data") ? manifest.pre_data_sha256
                                              : manifest.post_data_sha256) =
         crypto::sha256_hex(bare.sql);
@@ -143,12 +99,15 @@ Result<void> write_rows(pg::Connection& connection, const DumpOptions& options,
                         DumpedTable& table) {
   auto file = TRY(RowFile::create(options.folder / table.file));
   std::int64_t copied = 0;
-  TRY(connection.copy_out(fmt::format("COPY ({}) TO STDOUT", source_of(table)),
-                          [&](std::string_view row) {
-                            ++copied;
-                            file.write(row);
-                          }));
-  table.sha256 = TRY(file.close());
+  auto read = connection.copy_out(fmt::format("COPY ({}) TO STDOUT", source_of(table)),
+                                  [&](std::string_view row) {
+                                    ++copied;
+                                    return file.write(row);
+                                  });
+  auto hash = file.close();
+  if (!hash) return std::unexpected(std::move(hash).error());  // why the reading stopped, if it did
+  TRY(std::move(read));
+  table.sha256 = std::move(*hash);
   TRY(count_rows(connection, table));
   if (copied != table.rows) {
     return fail(Code::internal, fmt::format("{}: {} rows were copied, {} were counted",
@@ -159,6 +118,13 @@ Result<void> write_rows(pg::Connection& connection, const DumpOptions& options,
   return {};
 }
 
+// Nothing was changed in the region, whatever happened.
+Error with_remedy(Error error) {
+  if (error.code == Code::unavailable && error.reason != "not_written")
+    error.message += "; the region is as it was: run the same command again";
+  return error;
+}
+
 }  // namespace
 
 Result<DumpManifest> dump_region(const DumpOptions& options) {
@@ -167,15 +133,21 @@ Result<DumpManifest> dump_region(const DumpOptions& options) {
   DumpPlan plan = TRY(plan_dump(connection, options.schemas, options.tables, options.secrets));
   manifest.left_out = std::move(plan.left_out);
   manifest.tables = std::move(plan.tables);
-  if (!options.dry_run) TRY(make_folder(options.folder));
+  std::optional<DumpFolder> folder;
+  if (!options.dry_run) {
+    folder.emplace(TRY(DumpFolder::create(options.folder)));
+    if (folder->took_over() && options.progress)
+      options.progress("an interrupted run left an unfinished dump here: begun anew");
+  }
   // Rolled back at its end: it grants itself the right to read, and nobody else ever sees that.
   TRY(connection.script("BEGIN ISOLATION LEVEL REPEATABLE READ"));
   const auto work = [&]() -> Result<void> {
     TRY(connection.script("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '60s'"));
-    if (!options.dry_run) TRY(write_schema(connection, options, manifest));
+    if (folder) TRY(write_schema(connection, options, *folder, manifest));
     TRY(read_sequences(connection, options, manifest));
-    TRY(become_reader(connection, manifest.tables));
+    const Reader reader = TRY(become_reader(connection, manifest.tables));
     for (DumpedTable& table : manifest.tables) {
+      TRY(read_as(connection, reader, table));
       auto done =
           options.dry_run ? count_rows(connection, table) : write_rows(connection, options, table);
       if (!done) return std::unexpected(std::move(done).error().within(to_string(table.name)));
@@ -184,26 +156,51 @@ Result<DumpManifest> dump_region(const DumpOptions& options) {
   };
   auto done = work();
   (void)connection.script("ROLLBACK");
-  TRY(std::move(done));
-  if (!options.dry_run)
-    TRY(write_file_atomic(options.folder / "manifest.json", to_json(manifest), 0600));
+  if (!done) return std::unexpected(with_remedy(std::move(done).error()));
+  if (folder) TRY(folder->finish(to_json(manifest)));
   return manifest;
 }
 
-Result<DumpManifest> verify_dump(const fs::path& folder) {
-  const auto text = read_file(folder / "manifest.json", 1u << 30);
-  if (!text) return std::unexpected(Error{Code::invalid, text.error().message, "dump_manifest"});
-  auto manifest = TRY(parse_dump_manifest(*text));
+Result<DumpManifest> verify_dump(const fs::path& folder, const std::string& manifest_sha256) {
+  const fs::path file = folder / "manifest.json";
+  const auto text = read_file(file, 1u << 30);
+  if (!text) {
+    std::error_code ignored;
+    return fail(Code::invalid,
+                fs::exists(folder / "unfinished", ignored)
+                    ? fmt::format("{} is an unfinished dump: domicile dump was interrupted; run it "
+                                  "again",
+                                  folder.string())
+                    : text.error().message + "; name the folder of a whole dump",
+                "dump_manifest");
+  }
+  auto parsed = parse_dump_manifest(*text);
+  if (!parsed) return std::unexpected(std::move(parsed).error().within(file.string()));
+  DumpManifest manifest = std::move(*parsed);
+  manifest.sha256 = crypto::sha256_hex(*text);
+  if (!manifest_sha256.empty() && manifest.sha256 != manifest_sha256) {
+    return fail(Code::conflict,
+                fmt::format("{} has the hash {}, not {}: it is another dump's, or was changed; "
+                            "nothing was done",
+                            file.string(), manifest.sha256, manifest_sha256),
+                "dump_changed");
+  }
   const auto hold = [&](const std::string& name, const std::string& wanted) -> Result<void> {
     const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen((folder / name).c_str(), "re"), fclose);
-    if (!file) return fail(Code::invalid, fmt::format("{} is not there", (folder / name).string()));
+    if (!file) {
+      return fail(Code::conflict,
+                  fmt::format("{} is not there: the dump is not whole; take another copy of it",
+                              (folder / name).string()),
+                  "dump_changed");
+    }
     crypto::Sha256 hash;
     std::string buffer(1u << 20, '\0');
     for (std::size_t n = 0; (n = fread(buffer.data(), 1, buffer.size(), file.get())) > 0;)
       hash.update(std::string_view(buffer).substr(0, n));
     if (ferror(file.get()) != 0 || to_hex(crypto::view(hash.finish())) != wanted) {
       return fail(Code::conflict,
-                  fmt::format("{} is not as the manifest says: it was changed or cut short",
+                  fmt::format("{} is not as the manifest says: it was changed or cut short; take "
+                              "another copy of the dump",
                               (folder / name).string()),
                   "dump_changed");
     }

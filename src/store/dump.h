@@ -4,7 +4,7 @@
 // takes back, so that nobody else ever has them. The reader is the region's installer (a member of
 // domicile_owner and of the tables' owners) or a superuser; it reads and changes nothing.
 //
-// The folder (mode 0700, files 0600): manifest.json, pre-data.sql, post-data.sql (pg_dump's, without
+// The folder (mode 0700, files 0600; see dump_folder.h): manifest.json, pre-data.sql, post-data.sql (pg_dump's, without
 // the guard: see dump_schema.h), data/*.copy in PostgreSQL's text format. Left out unless asked for:
 // keys and sessions. Never in it: large objects, roles, other databases.
 //
@@ -42,21 +42,29 @@ struct DumpOptions {
 Result<DumpManifest> dump_region(const DumpOptions& options);
 
 // Reads the manifest and holds every file's hash against it. Code::conflict when they differ.
-Result<DumpManifest> verify_dump(const std::filesystem::path& folder);
+// `manifest_sha256`, when given, is the manifest's own: what somebody kept elsewhere.
+Result<DumpManifest> verify_dump(const std::filesystem::path& folder,
+                                 const std::string& manifest_sha256 = "");
 
 struct RestoreOptions {
   std::string dsn;
   std::filesystem::path folder;
-  std::string region;  // "" as in the manifest; a database is one region for life
+  std::string manifest_sha256;  // "": whatever it is
+  std::string region;           // "" as in the manifest; a database is one region for life
   bool master = false;
   bool allow_old_server = false;
   bool dry_run = false;
   DumpProgress progress;
 };
 
+struct Restored {
+  DumpManifest manifest;
+  std::string since;  // an earlier run put this dump into this database, at that time; else ""
+};
+
 // Code::invalid when the database is not empty or a role is missing; Code::conflict when rows differ
 // from the manifest: then nothing of the dump is in the database.
-Result<DumpManifest> restore_region(const RestoreOptions& options);
+Result<Restored> restore_region(const RestoreOptions& options);
 
 // Counts again in a restored (or any) region, through the guard. Empty: all as the manifest says.
 struct CountDifference {

@@ -1,5 +1,7 @@
 #include "store/dump_manifest.h"
 
+#include <algorithm>
+#include <array>
 #include <cctype>
 
 #include <fmt/format.h>
@@ -35,7 +37,24 @@ DumpedTable table_of(const json& from) {
           .of_guard = from.at("of_guard")};
 }
 
+// No name of PostgreSQL's has one; quote_identifier() would not have it.
+bool has_zero(const std::string& name) { return name.contains('\0'); }
+
+bool of_guard(const catalog::QualifiedName& name) {
+  return name.schema == "domicile" || name.schema.starts_with("domicile_");
+}
+
 }  // namespace
+
+bool is_dumped(const catalog::QualifiedName& of_guard) {
+  static constexpr std::array kTables = {"organization", "known_violation", "observation",
+                                         "maintenance",  "maintenance_act", "former",
+                                         "restored"};
+  return of_guard.schema == "domicile_directory" ||
+         (of_guard.schema == "domicile_private" && of_guard.name == "context_key") ||
+         (of_guard.schema == "domicile" &&
+          std::ranges::find(kTables, of_guard.name) != kTables.end());
+}
 
 std::string to_json(const DumpManifest& manifest) {
   json out = {{"version", 1},
@@ -82,18 +101,29 @@ Result<DumpManifest> parse_dump_manifest(std::string_view text) {
                           .roles = from.at("roles"),
                           .left_out = from.at("left_out"),
                           .tables = {},
-                          .sequences = {}};
+                          .sequences = {},
+                          .sha256 = {}};
     for (const auto& table : from.at("tables")) {
       manifest.tables.push_back(table_of(table));
-      // A file of the dump's own folder, and nothing else on this machine.
       const auto& made = manifest.tables.back();
+      if (std::ranges::any_of(made.columns, has_zero) || has_zero(made.name.schema) ||
+          has_zero(made.name.name) || has_zero(made.key))
+        return fail(Code::invalid, "it holds a name with a zero byte", "dump_manifest");
+      // A file of the dump's own folder, and nothing else on this machine.
       if (made.file != "data/" + dump_file_name(made.name))
         return fail(Code::invalid, fmt::format("it names the file {}", made.file), "dump_manifest");
+      if (made.of_guard != of_guard(made.name) || (made.of_guard && !is_dumped(made.name)))
+        return fail(Code::invalid,
+                    fmt::format("it names {}, which no dump holds", to_string(made.name)),
+                    "dump_manifest");
     }
     for (const auto& sequence : from.at("sequences")) {
       manifest.sequences.push_back({.name = {sequence.at("schema"), sequence.at("name")},
                                     .last_value = sequence.at("last_value"),
                                     .is_called = sequence.at("is_called")});
+      const auto& name = manifest.sequences.back().name;
+      if (has_zero(name.schema) || has_zero(name.name))
+        return fail(Code::invalid, "it holds a name with a zero byte", "dump_manifest");
     }
     return manifest;
   } catch (const json::exception& error) {

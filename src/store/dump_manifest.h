@@ -46,11 +46,15 @@ struct DumpManifest {
   std::vector<std::string> left_out;  // what is not in it, for people
   std::vector<DumpedTable> tables;
   std::vector<DumpedSequence> sequences;
+  std::string sha256;  // of manifest.json itself, where it was read from there
 };
 
 std::string to_json(const DumpManifest& manifest);
 // Strict: a missing or mistyped field is Code::invalid.
 Result<DumpManifest> parse_dump_manifest(std::string_view text);
+
+// Domicile's own tables that a dump may hold: what no catalog and no registry can give back.
+bool is_dumped(const catalog::QualifiedName& of_guard);
 
 // A name as a file name: letters, digits, dot, dash and underscore stay, the rest is %XX.
 std::string dump_file_name(const catalog::QualifiedName& name);

@@ -10,24 +10,26 @@
 namespace domicile::store {
 namespace {
 
-// Domicile's own tables that hold what no catalog and no registry can give back.
-constexpr const char* kGuardTables = R"(
-  (n.nspname = 'domicile' AND c.relname IN ('organization', 'known_violation', 'observation'))
-  OR n.nspname = 'domicile_directory')";
 constexpr const char* kSecretTables =
     "('domicile_directory.signing_key', 'domicile_directory.refresh_token', "
     "'domicile_directory.refresh_family', 'domicile_directory.browser_session', "
     "'domicile_directory.authorization_code', 'domicile_private.context_key')";
 
+// The guard's policies let domicile_owner read it whole.
+constexpr const char* kReadable =
+    "EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname IN "
+    "('domicile_trusted', 'domicile_part_read'))";
+
 Result<void> closed_tables(pg::Connection& connection) {
-  auto rows = TRY(connection.query(R"(
+  auto rows = TRY(connection.query(fmt::format(R"(
     SELECT pg_catalog.format('%I.%I', n.nspname, c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition
       AND c.relrowsecurity AND c.relforcerowsecurity AND n.nspname !~ '^(pg_|domicile(_|$))'
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'domicile_trusted')
+      AND NOT {}
       AND NOT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)
-    ORDER BY 1)"));
+    ORDER BY 1)",
+                                               kReadable)));
   if (rows.size() == 0) return {};
   std::vector<std::string> names;
   for (int i = 0; i < rows.size(); ++i) names.emplace_back(rows.text(i, 0));
@@ -60,11 +62,10 @@ Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::st
       AND ((n.nspname !~ '^(pg_|domicile(_|$))' AND n.nspname <> 'information_schema'
             AND (($1::text[] = '{{}}' AND $2::text[] = '{{}}') OR n.nspname = ANY ($1::text[])
                  OR n.nspname || '.' || c.relname = ANY ($2::text[])))
-           OR (NOT $3::bool AND ({0}) AND ($4::bool OR n.nspname || '.' || c.relname NOT IN {1}))
-           OR (NOT $3::bool AND $4::bool AND n.nspname || '.' || c.relname IN {1}))
+           OR (NOT $3::bool AND n.nspname ~ '^domicile(_|$)' AND ($4::bool OR n.nspname || '.' || c.relname NOT IN {0})))
     ORDER BY n.nspname ~ '^domicile(_|$)', n.nspname,
              pg_catalog.array_position(ARRAY['user_account', 'client', 'browser_session', 'refresh_family']::text[], c.relname::text) NULLS LAST, c.relname)",
-                                               kGuardTables, kSecretTables),
+                                               kSecretTables),
                                    {pg::array_literal(schemas), pg::array_literal(tables),
                                     part ? "true" : "false", secrets ? "true" : "false"}));
   for (int i = 0; i < rows.size(); ++i) {
@@ -73,6 +74,7 @@ Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::st
                       .key = std::string(rows.text(i, 4)),
                       .partitioned = rows.boolean(i, 5),
                       .of_guard = rows.boolean(i, 2)};
+    if (table.of_guard && !is_dumped(table.name)) continue;
     table.file = "data/" + dump_file_name(table.name);
     plan.tables.push_back(std::move(table));
   }
@@ -95,11 +97,13 @@ Result<DumpPlan> plan_dump(pg::Connection& connection, const std::vector<std::st
   return plan;
 }
 
-Result<void> become_reader(pg::Connection& connection, const std::vector<DumpedTable>& tables) {
+Result<Reader> become_reader(pg::Connection& connection, const std::vector<DumpedTable>& tables) {
+  Reader reader;
   auto super =
       TRY(connection.query("SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE "
                            "r.rolname = current_user"));
-  if (super.boolean(0, 0)) return {};
+  reader.superuser = super.boolean(0, 0);
+  if (reader.superuser) return reader;
   auto standby = TRY(connection.query("SELECT pg_catalog.pg_is_in_recovery()"));
   if (standby.boolean(0, 0)) {
     return fail(Code::invalid,
@@ -107,13 +111,18 @@ Result<void> become_reader(pg::Connection& connection, const std::vector<DumpedT
                 "read; dump from the primary, or as a superuser",
                 "standby");
   }
+  auto rows = TRY(connection.query(fmt::format(
+      "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
+      "n.oid = c.relnamespace WHERE c.relrowsecurity AND {}",
+      kReadable)));
+  for (int i = 0; i < rows.size(); ++i)
+    reader.guarded.insert({std::string(rows.text(i, 0)), std::string(rows.text(i, 1))});
   std::vector<std::string> names;
-  std::vector<std::string> schemas;
+  std::set<std::string> schemas;
   for (const auto& table : tables) {
-    if (table.of_guard) continue;
+    if (table.of_guard || !reader.guarded.contains(table.name)) continue;
     names.push_back(quoted(table.name));
-    const std::string schema = pg::quote_identifier(table.name.schema);
-    if (std::ranges::find(schemas, schema) == schemas.end()) schemas.push_back(schema);
+    schemas.insert(pg::quote_identifier(table.name.schema));
   }
   if (!names.empty()) {
     TRY(connection.script(
@@ -121,7 +130,27 @@ Result<void> become_reader(pg::Connection& connection, const std::vector<DumpedT
                     "TO domicile_owner",
                     fmt::join(schemas, ", "), fmt::join(names, ", "))));
   }
-  return connection.script("SET LOCAL ROLE domicile_owner");
+  return reader;
+}
+
+Result<void> read_as(pg::Connection& connection, const Reader& reader, const DumpedTable& table) {
+  if (reader.superuser) return {};
+  if (table.of_guard || reader.guarded.contains(table.name))
+    return connection.script("SET LOCAL row_security = on; SET LOCAL ROLE domicile_owner");
+  return connection.script("SET LOCAL ROLE NONE; SET LOCAL row_security = off");
+}
+
+Result<FormerRowSecurity> former_row_security(pg::Connection& connection) {
+  FormerRowSecurity former;
+  auto rows = TRY(connection.query(
+      "SELECT f.schema_name, f.table_name, f.row_security, f.forced FROM domicile.former f JOIN "
+      "pg_catalog.pg_namespace n ON n.nspname = f.schema_name JOIN pg_catalog.pg_class c ON "
+      "c.relnamespace = n.oid AND c.relname = f.table_name JOIN domicile_private.members() m ON "
+      "m.rel = c.oid"));
+  for (int i = 0; i < rows.size(); ++i)
+    former[fmt::format("{}.{}", rows.text(i, 0), rows.text(i, 1))] = {rows.boolean(i, 2),
+                                                                      rows.boolean(i, 3)};
+  return former;
 }
 
 // A table that others inherit from is read without them: they are tables of their own.

@@ -102,13 +102,24 @@ Result<Finished> run(const std::vector<std::string>& command,
   return finished;
 }
 
+// Without the statement, which is long, and in one line.
+std::string first_words(std::string_view error) {
+  std::string out;
+  for (const char c : error.substr(0, error.find("pg_dump: detail: Query was"))) {
+    const bool space = c == '\n' || c == '\t' || c == ' ';
+    if (!space || (!out.empty() && out.back() != ' ')) out += space ? ' ' : c;
+  }
+  while (out.ends_with(' ')) out.pop_back();
+  return out;
+}
+
 bool guard_role(std::string_view role) {
   return role.starts_with("domicile_") || role.starts_with("org_");
 }
 
 class Bare {
  public:
-  explicit Bare(BareSchema& out) : out_(out) {}
+  Bare(BareSchema& out, const FormerRowSecurity& former) : out_(out), former_(former) {}
 
   Result<void> add(std::string_view text) {
     const auto tree = sqltext::parse_statement(text);
@@ -128,16 +139,7 @@ class Bare {
     return {};
   }
 
-  // Before add(): row security may stand before the policies.
-  void look_at(std::string_view text) {
-    if (!text.starts_with("CREATE POLICY")) return;
-    if (const auto tree = sqltext::parse_statement(text);
-        tree && !tree->statement.str("policy_name").starts_with("domicile_"))
-      with_policies.insert(table_of(tree->statement["table"]));
-  }
-
   std::set<std::string> roles;
-  std::set<std::string> with_policies;
 
  private:
   static std::string table_of(const Node& range_var) {
@@ -157,14 +159,15 @@ class Bare {
                                  [](const Node& role) { return guard_role(role.str("rolename")); });
     }
     if (!node.is("AlterTableStmt")) return false;
-    // Row security is the guard's, except where the application has policies of its own.
-    const bool theirs = with_policies.contains(table_of(node["relation"]));
+    const auto former = former_.find(table_of(node["relation"]));
+    const bool enabled = former == former_.end() || former->second.first;
+    const bool forced = former == former_.end() || former->second.second;
     return std::ranges::all_of(node["cmds"].children, [&](const Node& command) {
       const auto type = command.str("subtype");
       const bool named = command.str("name").starts_with("domicile_") ||
                          command["def"].str("conname").starts_with("domicile_");
-      return named ||
-             (!theirs && (type == "AT_EnableRowSecurity" || type == "AT_ForceRowSecurity"));
+      return named || (!enabled && type == "AT_EnableRowSecurity") ||
+             (!forced && type == "AT_ForceRowSecurity");
     });
   }
 
@@ -203,6 +206,7 @@ class Bare {
   }
 
   BareSchema& out_;
+  const FormerRowSecurity& former_;
 };
 
 }  // namespace
@@ -221,19 +225,21 @@ Result<std::string> run_pg_dump(const PgDumpOptions& options, std::string_view s
   for (const auto& table : options.tables) command.push_back("--table=" + table);
   auto done = TRY(run(command, TRY(environment_of(options.dsn))));
   if (done.status != 0) {
-    while (!done.err.empty() && done.err.back() == '\n') done.err.pop_back();
-    return fail(Code::invalid, fmt::format("pg_dump failed: {}", done.err), "pg_dump");
+    const bool lost = done.err.contains("server closed the connection") ||
+                      done.err.contains("terminating connection") ||
+                      done.err.contains("connection to server");
+    return fail(lost ? Code::unavailable : Code::invalid,
+                "pg_dump failed: " + first_words(done.err), "pg_dump");
   }
   return std::move(done.out);
 }
 
-Result<BareSchema> without_guard(std::string_view sql) {
+Result<BareSchema> without_guard(std::string_view sql, const FormerRowSecurity& former) {
   BareSchema out;
-  Bare bare(out);
+  Bare bare(out, former);
   Result<void> result;
   sqltext::on_large_stack([&] {
     const auto statements = sqltext::split_statements(sql);
-    for (const auto& statement : statements) bare.look_at(statement.text);
     for (const auto& statement : statements) {
       if (statement.psql) continue;  // \restrict: for psql alone
       result = bare.add(statement.text);

@@ -3,6 +3,7 @@
 // dump is restored. What stays is the application's own, statement by statement.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,12 +24,16 @@ struct PgDumpOptions {
 // not there, Code::invalid with its words when it fails.
 Result<std::string> run_pg_dump(const PgDumpOptions& options, std::string_view section);
 
+// Tables that the guard switched row security on for, by schema.name, and what they had before:
+// enabled, forced.
+using FormerRowSecurity = std::map<std::string, std::pair<bool, bool>>;
+
 struct BareSchema {
   std::string sql;
   std::vector<std::string> roles;  // that it names: owners and grantees
   std::size_t left_out = 0;        // statements and constraints of the guard
 };
 // Code::invalid when a statement cannot be read (the program is newer than our grammar).
-Result<BareSchema> without_guard(std::string_view sql);
+Result<BareSchema> without_guard(std::string_view sql, const FormerRowSecurity& former);
 
 }  // namespace domicile::store

@@ -28,7 +28,8 @@ std::string q(const std::string& name) { return pg::quote_identifier(name); }
 // cannot be read off a role's name. The guard's own functions run as domicile_owner and are let
 // through by another policy, but PostgreSQL may evaluate this one too (pruning partitions, planning
 // parallel workers): for them it is NULL and raises nothing.
-std::string current_organization(domain::KeyType type) {
+// `pruned`: PostgreSQL chooses partitions by it before it asks any policy, a maintenance window's too.
+std::string current_organization(domain::KeyType type, bool pruned) {
   std::string own_role;
   if (type != domain::KeyType::text) {
     own_role = fmt::format(
@@ -36,9 +37,11 @@ std::string current_organization(domain::KeyType type) {
         served_session(), type == domain::KeyType::uuid ? "uuid" : "int8");
   }
   return fmt::format(
-      "CASE {}WHEN current_user = 'domicile_owner' THEN NULL ELSE domicile.current_org() "
-      "END",
-      own_role);
+      "CASE {}WHEN current_user = 'domicile_owner' THEN NULL {}ELSE domicile.current_org() END",
+      own_role,
+      pruned ? "WHEN pg_catalog.pg_has_role(current_user, 'domicile_maintenance', 'usage') THEN "
+               "domicile.org_in_window() "
+             : "");
 }
 
 bool fits(std::string_view column_type, domain::KeyType key_type) {
@@ -57,7 +60,7 @@ class Planner {
   Planner(const Catalog& catalog, const Schema& schema)
       : catalog_(catalog),
         schema_(schema),
-        who_(current_organization(catalog.key_type)),
+        who_(current_organization(catalog.key_type, false)),
         current_("(SELECT " + who_ + ")"),
         known_(current_ + " IS NOT NULL") {}
 
@@ -155,7 +158,8 @@ class Planner {
     const bool mixed = table.table_class == TableClass::mixed;
     std::vector<std::string> columns;
     std::function<std::string(const std::string&, bool)> homed;
-    std::string own;  // row security's condition
+    std::string own;     // row security's condition
+    std::string pruned;  // the same, where PostgreSQL chooses partitions by it
     ResolvedPath path;
     if (!table.path.empty()) {
       if (auto wrong = resolve_path(catalog_, schema_, table, path))
@@ -195,6 +199,10 @@ class Planner {
         return fmt::format("domicile.homed({}{})", row, key);
       };
       own = fmt::format("{} = {}", q(table.key), current_);
+      if (column->partitions) {
+        pruned = fmt::format("{} = (SELECT {})", q(table.key),
+                             current_organization(catalog_.key_type, true));
+      }
       if (!mixed && !column->not_null) {
         guard.notes.push_back(
             fmt::format("{} may be NULL: such rows belong to nobody and are refused; ALTER TABLE "
@@ -204,9 +212,9 @@ class Planner {
       }
     }
     write_guard(guard, columns, homed, mixed);
-    guard.policy.push_back(
-        fmt::format("CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_,
-                    known_and(table, own), own));
+    guard.policy.push_back(fmt::format(
+        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_,
+        pruned.empty() ? known_and(table, own) : fmt::format("{} AND ({})", known_, pruned), own));
     if (mixed) {
       guard.policy.push_back(
           fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} AND {} IS NULL)",
@@ -389,7 +397,10 @@ class Planner {
     }
     for (const std::string& part : guard.partitions) {
       statement_guard(guard.policy, part);
-      if (secured) guard.policy.push_back(fmt::format(fmt::runtime(enable), part));
+      if (secured) {
+        guard.policy.push_back(
+            fmt::format("SELECT domicile.close_part({})", pg::quote_literal(part)));
+      }
     }
     guard.grants.push_back(fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_tenant, domicile_app",
                                        q(guard.name.schema)));

@@ -38,21 +38,6 @@ Result<std::vector<std::string>> to_be_lent(pg::Connection& connection,
   return lent;
 }
 
-// pg_dump reads partitions by themselves. Those of a guarded table are closed (they are served through
-// their root), so it would leave their rows out and exit with 0.
-Result<void> refuse_silent_dump(pg::Connection& connection) {
-  auto rows = TRY(
-      connection.query("SELECT pg_catalog.string_agg(DISTINCT m.root::pg_catalog.regclass::text, "
-                       "', ') FROM domicile_private.members() m WHERE m.rel <> m.root AND "
-                       "m.applied AND m.mode = 'enforce' AND m.class <> 'reference'"));
-  if (rows.null(0, 0)) return {};
-  return fail(Code::conflict,
-              fmt::format("--allow dump: {} has partitions, whose rows pg_dump would leave out "
-                          "without a word; use domicile dump, which needs no window",
-                          rows.text(0, 0)),
-              "dump_incomplete");
-}
-
 Result<void> drop_event_triggers(pg::Connection& connection) {
   return connection.transaction([&]() -> Result<void> {
     TRY(connection.script("DROP EVENT TRIGGER IF EXISTS domicile_drop"));
@@ -68,14 +53,19 @@ Result<void> make_event_triggers(pg::Connection& connection) {
   return connection.transaction([&] { return connection.script(sql); });
 }
 
-}  // namespace
+// The same request once more, of a run that was interrupted: this one goes on with it.
+Result<bool> begun_already(pg::Connection& connection, const MaintenanceRequest& request) {
+  const auto last = TRY(maintenance_windows(connection, 1));
+  auto me = TRY(connection.query("SELECT session_user"));
+  return !last.empty() && last[0].begun_by == me.text(0, 0) && last[0].ended_at.empty() &&
+         !last[0].expired && last[0].ticket == request.ticket && last[0].allow == request.allow &&
+         std::ranges::all_of(request.roles,
+                             [&](const auto& role) { return allows(last[0].roles, role); });
+}
 
-Result<MaintenanceWindow> begin_maintenance(pg::Connection& connection,
-                                            const MaintenanceRequest& request,
-                                            pg::Connection* superuser) {
-  if (allows(request.allow, "read")) TRY(refuse_silent_dump(connection));
+Result<void> open_window(pg::Connection& connection, const MaintenanceRequest& request) {
   const auto lent = TRY(to_be_lent(connection, request));
-  TRY(connection.transaction([&]() -> Result<void> {
+  return connection.transaction([&]() -> Result<void> {
     TRY(
         connection.query("SELECT domicile_private.begin_maintenance($1, "
                          "pg_catalog.make_interval(secs => $2::int), $3::text[], $4::name[])",
@@ -86,7 +76,15 @@ Result<MaintenanceWindow> begin_maintenance(pg::Connection& connection,
           fmt::format("GRANT domicile_maintenance TO {}", pg::quote_identifier(role))));
     }
     return {};
-  }));
+  });
+}
+
+}  // namespace
+
+Result<MaintenanceWindow> begin_maintenance(pg::Connection& connection,
+                                            const MaintenanceRequest& request,
+                                            pg::Connection* superuser) {
+  if (!TRY(begun_already(connection, request))) TRY(open_window(connection, request));
   if (allows(request.allow, "event_triggers_off")) {
     pg::Connection& maker = superuser == nullptr ? connection : *superuser;
     if (auto dropped = drop_event_triggers(maker); !dropped) {
@@ -103,8 +101,19 @@ Result<MaintenanceWindow> begin_maintenance(pg::Connection& connection,
 
 Result<MaintenanceWindow> end_maintenance(pg::Connection& connection, pg::Connection* superuser) {
   const auto before = TRY(maintenance_windows(connection, 1));
-  if (before.empty() || !before[0].ended_at.empty())
-    return fail(Code::conflict, "there is no maintenance window to end", "55000");
+  if (before.empty())
+    return fail(Code::conflict, "there is no maintenance window to end: there never was one",
+                "55000");
+  if (!before[0].ended_at.empty())
+    return fail(
+        Code::conflict,
+        fmt::format("there is no maintenance window to end: the last one, of ticket {}, was "
+                    "ended {} by {}{}",
+                    before[0].ticket, before[0].ended_at, before[0].ended_by,
+                    !before[0].armed   ? ""
+                    : *before[0].armed ? ", and everything was armed"
+                                       : ", and NOT everything was armed"),
+        "55000");
   std::string not_made;
   if (allows(before[0].allow, "event_triggers_off")) {
     const auto had = TRY(connection.query("SELECT event_triggers FROM domicile.region"));

@@ -41,7 +41,8 @@ struct MaintenanceWindow {
   std::int64_t let_pass = 0;           // those that would have been refused
 };
 
-// Code::conflict (55000) while another window is not ended. `superuser` may be null.
+// Code::conflict (55000) while another window is not ended; the same request again goes on with the
+// window that it opened. `superuser` may be null.
 Result<MaintenanceWindow> begin_maintenance(pg::Connection& connection,
                                             const MaintenanceRequest& request,
                                             pg::Connection* superuser);

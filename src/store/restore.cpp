@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/encoding.h"
 #include "base/file.h"
+#include "crypto/sha256.h"
 #include "store/dump.h"
 #include "store/dump_read.h"
 #include "store/guard_sql.h"
@@ -44,21 +46,44 @@ Result<void> check_target(pg::Connection& connection, const DumpManifest& manife
               "role_missing");
 }
 
+std::unexpected<Error> changed_meanwhile(const std::filesystem::path& path) {
+  return fail(Code::conflict,
+              fmt::format("{} is not as the manifest says: it was changed during the restore; "
+                          "nothing of the dump is in the database",
+                          path.string()),
+              "dump_changed");
+}
+
+Result<std::string> read_schema_file(const std::filesystem::path& path,
+                                     const std::string& wanted_sha256) {
+  auto text = TRY(read_file(path, 1u << 30));
+  if (crypto::sha256_hex(text) != wanted_sha256) return changed_meanwhile(path);
+  return text;
+}
+
 Result<void> load_rows(pg::Connection& connection, const std::filesystem::path& folder,
                        const DumpedTable& table) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(fopen((folder / table.file).c_str(), "re"),
                                                    fclose);
   if (!file) return fail(Code::invalid, fmt::format("{} is not there", table.file));
   std::string buffer(1u << 18, '\0');
+  crypto::Sha256 hash;  // of what is loaded: the file may have changed since it was looked at
   const auto next = [&]() -> std::optional<std::string> {
     const auto n = fread(buffer.data(), 1, buffer.size(), file.get());
     if (n == 0) return std::nullopt;
+    hash.update(std::string_view(buffer).substr(0, n));
     return buffer.substr(0, n);
   };
   const std::string columns =
       table.columns.empty() ? "" : fmt::format(" ({})", quoted_columns(table));
-  const auto loaded = TRY(
-      connection.copy_in(fmt::format("COPY {}{} FROM STDIN", quoted(table.name), columns), next));
+  auto copied =
+      connection.copy_in(fmt::format("COPY {}{} FROM STDIN", quoted(table.name), columns), next);
+  const bool lost = !copied && copied.error().code == Code::unavailable;
+  while (!copied && !lost && next()) {  // a row that is refused may be one that was changed
+  }
+  if (!lost && (ferror(file.get()) != 0 || to_hex(crypto::view(hash.finish())) != table.sha256))
+    return changed_meanwhile(folder / table.file);
+  const auto loaded = TRY(std::move(copied));
   if (loaded != table.rows) {
     return fail(Code::conflict,
                 fmt::format("{} rows were loaded, the manifest says {}", loaded, table.rows),
@@ -93,6 +118,13 @@ Result<void> load_guard_rows(pg::Connection& connection, const RestoreOptions& o
   TRY(
       connection.script("UPDATE domicile.organization SET state = 'fenced', previous_epoch = NULL, "
                         "previous_state = NULL WHERE state <> 'fenced'"));
+  TRY(connection.query("SELECT domicile_private.end_foreign_windows($1)", {manifest.made_at}));
+  TRY(connection.query(
+      "INSERT INTO domicile.restored (into_database, manifest_sha256, made_at, region, "
+      "database_id, system_identifier) SELECT r.database_id, $1, $2, $3, $4, $5 FROM "
+      "domicile.region r",
+      {manifest.sha256, manifest.made_at, manifest.region, manifest.database_id,
+       manifest.system_identifier}));
   return connection.script("RESET ROLE");
 }
 
@@ -101,19 +133,24 @@ Result<void> set_sequences(pg::Connection& connection, const DumpManifest& manif
     auto there = TRY(
         connection.query("SELECT pg_catalog.to_regclass($1) IS NOT NULL", {quoted(sequence.name)}));
     if (!there.boolean(0, 0)) continue;
+    if (sequence.name.schema.starts_with("domicile"))
+      TRY(connection.script("SET LOCAL ROLE domicile_owner"));
     TRY(connection.query(
         "SELECT pg_catalog.setval($1::regclass, $2::bigint, $3::bool)",
         {quoted(sequence.name), sequence.last_value, sequence.is_called ? "true" : "false"}));
+    TRY(connection.script("RESET ROLE"));
   }
   return {};
 }
 
 Result<std::vector<CountDifference>> differences(pg::Connection& connection,
-                                                 const DumpManifest& manifest, bool guard_too) {
+                                                 const DumpManifest& manifest) {
   std::vector<CountDifference> out;
+  const Reader reader = TRY(become_reader(connection, manifest.tables));
   for (const DumpedTable& wanted : manifest.tables) {
-    if (wanted.of_guard && (!guard_too || wanted.name.schema == "domicile")) continue;
+    if (wanted.of_guard && wanted.name.schema == "domicile") continue;  // they go on
     DumpedTable found = wanted;
+    TRY(read_as(connection, reader, wanted));
     TRY(count_rows(connection, found));
     const std::string table = to_string(wanted.name);
     if (found.rows != wanted.rows) out.push_back({table, "", wanted.rows, found.rows});
@@ -137,7 +174,8 @@ Result<void> load_all(pg::Connection& connection, const RestoreOptions& options,
   };
   TRY(connection.script("SELECT domicile_private.begin_upgrade()"));
   say("the schema");
-  TRY(connection.script(TRY(read_file(options.folder / "pre-data.sql", 1u << 30))));
+  TRY(connection.script(
+      TRY(read_schema_file(options.folder / "pre-data.sql", manifest.pre_data_sha256))));
   for (const auto& table : manifest.tables) {
     if (table.of_guard) continue;
     say(fmt::format("{}: {} rows", to_string(table.name), table.rows));
@@ -145,11 +183,11 @@ Result<void> load_all(pg::Connection& connection, const RestoreOptions& options,
     if (!loaded) return std::unexpected(std::move(loaded).error().within(to_string(table.name)));
   }
   say("keys and indexes");
-  TRY(connection.script(TRY(read_file(options.folder / "post-data.sql", 1u << 30))));
+  TRY(connection.script(
+      TRY(read_schema_file(options.folder / "post-data.sql", manifest.post_data_sha256))));
   TRY(load_guard_rows(connection, options, manifest));
   TRY(set_sequences(connection, manifest));
-  TRY(become_reader(connection, manifest.tables));
-  const auto different = TRY(differences(connection, manifest, true));
+  const auto different = TRY(differences(connection, manifest));
   if (!different.empty()) {
     const auto& first = different[0];
     return fail(
@@ -160,23 +198,24 @@ Result<void> load_all(pg::Connection& connection, const RestoreOptions& options,
                     first.found, first.wanted),
         "counts_differ");
   }
-  TRY(connection.script("RESET ROLE"));
-  // become_reader() gave domicile_owner the right to read; the guard gives it the keys' columns only.
-  for (const auto& table : manifest.tables) {
-    if (table.of_guard) continue;
-    TRY(connection.script(
-        fmt::format("REVOKE SELECT ON {} FROM domicile_owner", quoted(table.name))));
-  }
-  return {};
+  return connection.script("RESET ROLE");
 }
 
-}  // namespace
+// An earlier run may have been cut off after its commit.
+Result<std::string> restored_since(pg::Connection& connection, const DumpManifest& manifest) {
+  auto there =
+      TRY(connection.query("SELECT pg_catalog.to_regclass('domicile.restored') IS NOT NULL"));
+  if (!there.boolean(0, 0)) return std::string();
+  auto rows = TRY(connection.query(
+      "SELECT pg_catalog.to_char(max(d.restored_at) AT TIME ZONE 'UTC', "
+      "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM domicile.restored d JOIN domicile.region r ON "
+      "r.database_id = d.into_database WHERE d.manifest_sha256 = $1",
+      {manifest.sha256}));
+  return std::string(rows.text(0, 0));
+}
 
-Result<DumpManifest> restore_region(const RestoreOptions& options) {
-  auto manifest = TRY(verify_dump(options.folder));
-  const auto key_type = TRY(domain::parse_key_type(manifest.key_type));
-  auto connection = TRY(pg::Connection::open(options.dsn));
-  TRY(check_target(connection, manifest));
+Result<void> install_guard(pg::Connection& connection, const RestoreOptions& options,
+                           const DumpManifest& manifest) {
   InstallOptions install;
   install.region =
       TRY(domain::parse_region_id(options.region.empty() ? manifest.region : options.region));
@@ -186,13 +225,37 @@ Result<DumpManifest> restore_region(const RestoreOptions& options) {
   install.apply.dry_run = options.dry_run;
   install.apply.progress = options.progress;
   catalog::Catalog empty;
-  empty.key_type = key_type;
+  empty.key_type = TRY(domain::parse_key_type(manifest.key_type));
   TRY(install_region(connection, empty, install));
-  if (options.dry_run) return manifest;
-  TRY(connection.query("SELECT domicile.close_region($1)",
-                       {fmt::format("restored from a dump of {}", manifest.made_at)}));
-  TRY(connection.transaction([&] { return load_all(connection, options, manifest); }));
-  return manifest;
+  return {};
+}
+
+}  // namespace
+
+Result<Restored> restore_region(const RestoreOptions& options) {
+  Restored restored{.manifest = TRY(verify_dump(options.folder, options.manifest_sha256)),
+                    .since = {}};
+  const DumpManifest& manifest = restored.manifest;
+  auto connection = TRY(pg::Connection::open(options.dsn));
+  restored.since = TRY(restored_since(connection, manifest));
+  if (!restored.since.empty()) return restored;
+  const auto work = [&]() -> Result<void> {
+    TRY(check_target(connection, manifest));
+    TRY(install_guard(connection, options, manifest));
+    if (options.dry_run) return {};
+    TRY(connection.query("SELECT domicile.close_region($1)",
+                         {fmt::format("restored from a dump of {}", manifest.made_at)}));
+    return connection.transaction([&] { return load_all(connection, options, manifest); });
+  };
+  auto done = work();
+  if (!done) {
+    if (done.error().code == Code::unavailable)
+      done.error().message +=
+          "; the dump is in the database whole, or not at all: run the same "
+          "command again, and it says which or goes on";
+    return std::unexpected(std::move(done).error());
+  }
+  return restored;
 }
 
 Result<std::vector<CountDifference>> compare_counts(pg::Connection& connection,
@@ -200,8 +263,7 @@ Result<std::vector<CountDifference>> compare_counts(pg::Connection& connection,
   TRY(connection.script("BEGIN ISOLATION LEVEL REPEATABLE READ"));
   std::vector<CountDifference> out;
   const auto work = [&]() -> Result<void> {
-    TRY(become_reader(connection, manifest.tables));
-    out = TRY(differences(connection, manifest, true));
+    out = TRY(differences(connection, manifest));
     return {};
   };
   auto done = work();

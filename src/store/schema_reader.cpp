@@ -57,7 +57,9 @@ constexpr const char* kColumns = R"sql(
 SELECT a.attrelid, a.attname,
        format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL),
        a.attnotnull OR (t.typtype = 'd' AND t.typnotnull), a.attgenerated <> '',
-       a.atthasdef OR a.attidentity <> '', coalesce(d.description, '')
+       a.atthasdef OR a.attidentity <> '', coalesce(d.description, ''),
+       c.relkind = 'p' AND EXISTS (SELECT FROM pg_partition_tree(c.oid) b JOIN pg_partitioned_table k ON k.partrelid = b.relid
+         JOIN pg_attribute v ON v.attrelid = b.relid AND v.attnum = ANY (k.partattrs) WHERE v.attname = a.attname)
   FROM pg_attribute a
   JOIN pg_class c ON c.oid = a.attrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -204,7 +206,8 @@ class Reading {
                                 .not_null = rows.boolean(i, 3),
                                 .generated = rows.boolean(i, 4),
                                 .has_default = rows.boolean(i, 5),
-                                .comment = std::string(rows.text(i, 6))});
+                                .comment = std::string(rows.text(i, 6)),
+                                .partitions = rows.boolean(i, 7)});
     }
     return {};
   }

@@ -1,49 +1,63 @@
 """domicile dump and restore: what the installer takes without superuser comes back whole on another server,
 which stays closed until it is reconciled."""
 
+import contextlib
+import hashlib
 import json
 import os
 import pathlib
+import re
 import stat
 
 import psycopg
 import pytest
 from psycopg import errors
 from support.domicile import domicile, domicile_json
-from support.postgres import Cluster
+from support.dumped import another_server, dsn, fill, rows
 from support.region import Region
 
-LOGINS = (("installer", "CREATEROLE CREATEDB"), ("pool", ""), ("node", ""))
+
+# What the dumped region has too: app.own is off, ids are unique across organizations; the test server's log.
+KNOWN = {"DOM-CAT-004", "DOM-RLS-004", "DOM-SET-002"}
+# Row security of the application's own, of which the guard knows nothing.
+OWN = """
+SET ROLE app_owner;
+CREATE TABLE app.own (org_id bigint, v text);
+ALTER TABLE app.own ENABLE ROW LEVEL SECURITY;
+CREATE POLICY theirs ON app.own TO pool USING (v <> 'hidden');
+GRANT SELECT ON app.own TO pool;
+INSERT INTO app.own VALUES (7, 'shown'), (8, 'hidden');
+CREATE TABLE app.shut (v text);
+ALTER TABLE app.shut ENABLE ROW LEVEL SECURITY;
+GRANT SELECT ON app.shut TO pool;
+INSERT INTO app.shut VALUES ('seen by nobody else');
+CREATE TABLE app.base (org_id bigint NOT NULL, v text);
+CREATE TABLE app.child (w text) INHERITS (app.base);
+INSERT INTO app.child VALUES (7, 'v', 'w');
+RESET ROLE;
+"""
+OFF = {"own": 'class = "organization"\nkey = "org_id"\nmode = "off"', "shut": 'class = "system"', "base": 'class = "organization"\nkey = "org_id"'}
 
 
-def fill(region):
-    with region.connect() as c:
-        c.execute("INSERT INTO app.person VALUES (1, E'Ada\\tLovelace\\n\\\\.'), (2, NULL)")
-        for org in (7, 8):
-            for number in range(org):
-                c.execute("INSERT INTO app.course (org_id, title) VALUES (%s, %s)", (org, f"title {number}"))
-            c.execute("INSERT INTO app.enrolment (id, org_id, person) VALUES (%s, %s, %s)", (org, org, org - 6))
-            c.execute("INSERT INTO app.answer (enrolment_id, words) VALUES (%s, 'words')", (org,))
-            c.execute("INSERT INTO app.question (org_id, prompt) VALUES (%s, 'own')", (org,))
-            c.execute("INSERT INTO app.event VALUES (%s, '2026-05-05', 'x')", (org,))
-            c.execute("INSERT INTO domicile_directory.user_account (id, organization, login, password_hash) "
-                      "VALUES (%s, %s, 'ada', '$argon2id$x')", ("u_" + f"{org:022d}", org))
-        c.execute("INSERT INTO app.question (org_id, prompt) VALUES (NULL, 'shared')")
-        c.execute("INSERT INTO app.country VALUES ('CA', 'Canada')")
-        c.execute("INSERT INTO app.version VALUES (1)")
-        c.execute("SET ROLE app_owner")
-        c.execute("CREATE VIEW app.titles WITH (security_invoker = true) AS SELECT title FROM app.course")
-        c.execute("CREATE INDEX course_title ON app.course (org_id, title)")
-        c.execute("CREATE FUNCTION app.words(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM app.answer; SELECT 1::bigint;'")
+@contextlib.contextmanager
+def window(region, ticket):
+    domicile("-q", "region", "maintenance", "begin", "--dsn", region.dsn(), "--ticket", ticket, "--for", "1h", "--allow", "ddl", "--allow", "dump")
+    yield
+    domicile("-q", "region", "maintenance", "end", "--dsn", region.dsn())
 
 
 @pytest.fixture(scope="module")
 def region(tmp_path_factory):
     one = Region(tmp_path_factory.mktemp("region"))
+    with one.connect() as c:
+        c.execute(OWN)
+    one.write_catalog(**OFF)
     one.init("--superuser-dsn-file", one.superuser_file(), "--master")
     one.home("7", 4)
     one.home("8", 5)
     fill(one)
+    with window(one, "OPS-1"), one.connect() as c:
+        c.execute("COMMENT ON TABLE app.course IS 'in a window'")
     assert one.run("validate").returncode == 0  # so that the guard's CHECKs stand in CREATE TABLE
     yield one
     one.drop()
@@ -52,38 +66,18 @@ def region(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dump(region, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dump") / "today"
-    domicile("-q", "dump", folder, "--dsn", region.dsn())
+    with window(region, "OPS-2"):
+        domicile("-q", "dump", folder, "--dsn", region.dsn())
     return folder
 
 
 @pytest.fixture
 def elsewhere(tmp_path):
     """Another server, with the application's roles and an empty database."""
-    cluster = Cluster()
-    try:
-        with cluster.connect() as c:
-            c.execute("CREATE ROLE app_owner NOLOGIN")
-            for login, attributes in LOGINS:
-                c.execute(f"CREATE ROLE {login} LOGIN {attributes} PASSWORD 'secret'")
-            c.execute("GRANT app_owner TO installer")
-        cluster.create_database("app", owner="installer")
-        yield cluster
-    finally:
-        cluster.drop()
-
-
-def dsn(cluster, user="installer"):
-    return f"host=127.0.0.1 port={cluster.port} dbname=app user={user} password=secret"
-
-
-def rows(connect) -> dict:
-    found = {}
-    with connect() as c:
-        for table in ("course", "enrolment", "answer", "question", "country", "person", "event", "event_2026", "version"):
-            found[table] = c.execute(f"SELECT t::text FROM app.{table} t ORDER BY 1").fetchall()
-        found["users"] = c.execute("SELECT id, organization, login FROM domicile_directory.user_account ORDER BY 1").fetchall()
-        found["next"] = c.execute("SELECT last_value, is_called FROM app.course_id_seq").fetchall()
-    return found
+    cluster = another_server()
+    cluster.create_database("app", owner="installer")
+    yield cluster
+    cluster.drop()
 
 
 def test_the_manifest_counts_every_table_and_organization(region, dump):
@@ -94,7 +88,9 @@ def test_the_manifest_counts_every_table_and_organization(region, dump):
     assert tables["app.question"]["organizations"] == {"7": 1, "8": 1, "": 1}
     assert tables["app.answer"]["rows"] == 2 and tables["app.country"]["rows"] == 1
     assert tables["domicile_directory.user_account"]["organizations"] == {"7": 1, "8": 1}
-    assert manifest["roles"] == ["app_owner"]
+    # Read past the application's own policies too, and whole.
+    assert tables["app.own"]["rows"] == 2 and tables["app.shut"]["rows"] == 1 and tables["app.child"]["rows"] == 1 and tables["app.base"]["rows"] == 0
+    assert manifest["roles"] == ["app_owner", "pool"]
     assert stat.S_IMODE(os.stat(dump).st_mode) == 0o700
     assert {stat.S_IMODE(os.stat(p).st_mode) for p in dump.rglob("*") if p.is_file()} == {0o600}
 
@@ -104,7 +100,8 @@ def test_a_dump_holds_no_keys_unless_asked_and_no_guard(region, dump, tmp_path):
         secret = c.execute("SELECT encode(key, 'hex') FROM domicile_private.context_key LIMIT 1").fetchone()
     everything = "".join(p.read_text() for p in dump.rglob("*") if p.is_file())
     assert "signing_key.copy" not in everything and "context_key.copy" not in everything
-    assert "domicile_home" not in everything and "ROW LEVEL SECURITY" not in everything
+    assert "domicile_home" not in everything and "domicile.part_open" not in everything
+    assert re.findall("ALTER TABLE (.*) (?:ENABLE|FORCE) ROW LEVEL SECURITY", everything) == ["app.own", "app.shut"]
     with_secrets = domicile_json("-q", "dump", tmp_path / "whole", "--dsn", region.dsn(), "--with-secrets")
     names = {t["table"] for t in with_secrets["tables"]}
     assert {"domicile_private.context_key", "domicile_directory.signing_key", "domicile_directory.refresh_token"} <= names
@@ -121,12 +118,15 @@ def test_dumping_changes_nothing_in_the_region(region, tmp_path):
         assert c.execute("SELECT count(*) FROM domicile.violations() v WHERE v.severity = 'refuse'").fetchone()[0] == 0
 
 
-def test_dump_restore_reconcile_check(region, dump, elsewhere):
+def test_dump_restore_reconcile_check(region, dump, elsewhere, tmp_path):
     before = rows(region.connect)
     done = domicile("-q", "restore", dump, "--dsn", dsn(elsewhere), "--master")
     assert "The region is closed" in done.stdout
+    superuser = tmp_path / "superuser.dsn"
+    superuser.write_text(elsewhere.dsn("app"))
+    superuser.chmod(0o600)
     init = lambda: domicile("-q", "region", "init", "--dsn", dsn(elsewhere), "--region", "ca", "--master", "--catalog",
-                            region.catalog_file, "--app-role", "pool", "--node-role", "node")
+                            region.catalog_file, "--app-role", "pool", "--node-role", "node", "--superuser-dsn-file", superuser)
     status = domicile("region", "status", "--dsn", dsn(elsewhere), check=False)
     assert status.returncode == 1 and "restored from a dump" in status.stdout
     init()
@@ -151,11 +151,45 @@ def test_dump_restore_reconcile_check(region, dump, elsewhere):
         assert not c.execute("SELECT 1 FROM pg_constraint WHERE contype = 'c' AND NOT convalidated").fetchall()
         bad = c.execute("SELECT kind, object, detail FROM domicile.violations() v WHERE v.severity = 'refuse'").fetchall()
         assert bad == []
-    with psycopg.connect(dsn(elsewhere, "pool")) as c:
+    with psycopg.connect(dsn(elsewhere, "pool"), autocommit=True) as c:
         with pytest.raises(errors.InsufficientPrivilege):
             c.execute("SELECT * FROM app.course")
+        assert c.execute("SELECT v FROM app.own").fetchall() == [("shown",)] and c.execute("SELECT * FROM app.shut").fetchall() == []
+    proves_itself(elsewhere, tmp_path)
+    brings_its_windows(dump, elsewhere)
     again = domicile("restore", "--verify", dump, "--dsn", dsn(elsewhere), check=False)
     assert again.returncode == 1 and "app.course of organization 7: 8 rows, the manifest says 7" in again.stdout
+
+
+def proves_itself(elsewhere, folder):
+    """domicile check, asked as an auditor would, finds nothing in the restored region."""
+    with elsewhere.connect("app") as c:
+        c.execute("CREATE ROLE auditor LOGIN PASSWORD 'secret'; GRANT domicile_checker TO auditor")
+        database_id, system_identifier = c.execute("SELECT database_id, system_identifier FROM domicile.region_status()").fetchone()
+    file = folder / "auditor.dsn"
+    file.write_text(dsn(elsewhere, "auditor"))
+    file.chmod(0o600)
+    excluded = [word for check in ("DOM-CAN", "DOM-EP-003", "DOM-RTE", "DOM-ROL-005") for word in ("--exclude", check)]
+    done = domicile("-q", "check", "--output", "json", "--region", "ca", "--dsn-file", file, "--system-identifier", system_identifier, "--database-id", database_id,
+                    "--role", "installer", *excluded, check=False)
+    results = json.loads(done.stdout)["results"]
+    assert {r["check"] for r in results if r["status"] == "fail"} == KNOWN, [r for r in results if r["status"] == "fail"]
+    assert {"DOM-GRD-001", "DOM-GRD-002", "DOM-GRD-005", "DOM-GRD-007", "DOM-RES-001", "DOM-RLS-001", "DOM-EP-004"} <= {
+        r["check"] for r in results if r["status"] == "pass"}
+
+
+def brings_its_windows(dump, elsewhere):
+    """The past windows are evidence; the one that was open around the dump relaxes nothing here."""
+    with elsewhere.connect("app") as c:
+        windows = c.execute("SELECT id, ticket, ended_at IS NOT NULL, armed, left_open[1] FROM domicile.maintenance ORDER BY id").fetchall()
+        assert [w[1:4] for w in windows] == [("OPS-1", True, True), ("OPS-2", True, None)] and "in the restored one it never was" in windows[1][4]
+        acts = c.execute("SELECT command FROM domicile.maintenance_act WHERE window_id = %s", (windows[0][0],)).fetchall()
+        assert acts == [("COMMENT",)]
+        assert not c.execute("SELECT domicile.maintenance_allows('read')").fetchone()[0]
+        restored = c.execute("SELECT manifest_sha256, region FROM domicile.restored").fetchall()
+        assert restored == [(hashlib.sha256((dump / "manifest.json").read_bytes()).hexdigest(), "ca")]
+    domicile("-q", "region", "maintenance", "begin", "--dsn", dsn(elsewhere), "--ticket", "OPS-3", "--for", "1h", "--allow", "ddl")
+    domicile("-q", "region", "maintenance", "end", "--dsn", dsn(elsewhere))
 
 
 @pytest.mark.parametrize("name, change", [

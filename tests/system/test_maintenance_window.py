@@ -123,18 +123,6 @@ def test_a_dump_within_the_window_has_every_row(region):
     assert len(body.strip().splitlines()) == 1 + 10
 
 
-def test_a_dump_that_would_leave_partitions_out_is_refused(region):
-    region.mode("enforce", "--table", "app.event")
-    try:
-        done = begin(region, "--allow", "dump", check=False)
-        assert done.returncode != 0 and "app.event" in done.stderr and "domicile dump" in done.stderr
-        assert not status(region)["to_end"]
-        begin(region, "--allow", "backfill")
-        _run(region, "end")
-    finally:
-        region.mode("off", "--table", "app.event")
-
-
 def test_event_triggers_go_and_come_back_and_the_end_says_when_they_do_not(region):
     superuser = ("--superuser-dsn-file", region.superuser_file())
     done = begin(region, "--event-triggers-off", check=False)
