@@ -384,7 +384,9 @@ void MigrationJudge::truncate(const Node& node) {
       if (root == nullptr || !root->enforced()) continue;
       refuse("truncate", to_string(one->shape.name),
              "TRUNCATE takes the rows of all organizations, and the guard refuses it",
-             fmt::format("DELETE, and {}", kBackfill));
+             root->guard->table_class == TableClass::reference
+                 ? "change reference data in the master region; it comes from there"
+                 : fmt::format("DELETE instead, and {}", kBackfill));
     }
   }
 }

@@ -159,15 +159,16 @@ def come_back(cluster: Cluster, point: Point):
 
 
 def points(steps: list[str], how_many: int, kills=("program", "backend", "server"), always=()) -> list[Point]:
-    """A spread over all statements, with the questions and answers lost in turn; DOMICILE_TEST_EVERY_POINT=1: all of them.
-    `always`: words of statements that are taken in any case, with the answer lost."""
-    if os.environ.get("DOMICILE_TEST_EVERY_POINT"):
-        return [Point(at, lost, kill) for kill in kills for at in range(len(steps)) for lost in ("question", "answer")]
+    """A spread over all statements, with the questions and answers lost in turn. `always`: words of statements whose
+    first one is taken in any case, with the answer lost. DOMICILE_TEST_EVERY_POINT=n: every n-th of all there are."""
+    if every := int(os.environ.get("DOMICILE_TEST_EVERY_POINT", "0")):
+        return [Point(at, lost, kill) for at in range(len(steps)) for lost in ("question", "answer") for kill in kills][every // 2::every]
     chosen = []
     for number in range(how_many):
         at = (2 * number + 1) * len(steps) // (2 * how_many)
         chosen.append(Point(at, ("question", "answer")[number % 2], kills[number % len(kills)]))
-    for number, at in enumerate(at for at, step in enumerate(steps) if any(word in step for word in always)):
+    for number, word in enumerate(always):
+        at = next(at for at, step in enumerate(steps) if word in step)
         chosen.append(Point(at, "answer", kills[number % len(kills)]))
     return chosen
 

@@ -3,16 +3,13 @@ without a database, and run against a guarded region by the tables' owner."""
 
 import pathlib
 import secrets
-import tomllib
 
 import psycopg
 import pytest
-from support.domicile import ROOT, domicile_json
-from support.region import TABLES, Region
+from support.domicile import domicile_json
+from support.migrations import CASES, PLANNED, execute, fill
+from support.region import Region
 
-CASES = tomllib.loads((ROOT / "tests" / "migrations" / "cases.toml").read_text())["case"]
-PLANNED = {**TABLES, "planned": 'class = "organization"\nkey = "org_id"\nplanned = true',
-           "job_queue": 'class = "system"\nplanned = true'}
 WORST = ("refused", "fails", "closed", "reported")
 
 
@@ -23,17 +20,7 @@ def region(tmp_path_factory):
     one.init("--superuser-dsn-file", one.superuser_file(), "--master")
     one.home("7")
     one.home("8")
-    with one.connect() as c:
-        c.execute("INSERT INTO app.person VALUES (1, 'Ada'), (2, 'Bob')")
-        for org in (7, 8):
-            c.execute("INSERT INTO app.course (org_id, title) VALUES (%s, %s)", (org, f"title {org}"))
-            c.execute("INSERT INTO app.enrolment (id, org_id, person) VALUES (%s, %s, %s)", (org, org, org - 6))
-            c.execute("INSERT INTO app.answer (enrolment_id, words) VALUES (%s, 'words')", (org,))
-            c.execute("INSERT INTO app.question (org_id, prompt) VALUES (%s, 'own')", (org,))
-            c.execute("INSERT INTO app.event VALUES (%s, '2026-05-05', 'x')", (org,))
-        c.execute("INSERT INTO app.question (org_id, prompt) VALUES (NULL, 'shared')")
-        c.execute("INSERT INTO app.country VALUES ('CA', 'Canada')")
-        c.execute("INSERT INTO app.version VALUES (1)")
+    fill(one)
     one.init()  # not the master from now on
     yield one
     one.drop()
@@ -63,17 +50,6 @@ def told(error: psycopg.Error) -> str:
     if isinstance(error, depends):
         return "fails"
     return "refused" if "domicile" in text.split("\nHINT")[0] or isinstance(error, psycopg.errors.InsufficientPrivilege) else "broken"
-
-
-def execute(connection, case):
-    if case.get("as") != "superuser":
-        connection.execute("SET ROLE app_owner")
-    for statement in case["sql"]:
-        if statement.startswith("COPY"):
-            with connection.cursor().copy(statement) as copy:
-                copy.write("7\tx\n")
-        else:
-            connection.execute(statement)
 
 
 def login(region, database, case, autocommit):

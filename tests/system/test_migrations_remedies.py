@@ -1,16 +1,17 @@
 """What the lint proposes is followed to the letter: its commands are taken out of the text and typed, the migration
 runs where the text says, and the region is armed afterwards."""
 
+import functools
 import re
 import secrets
-import tomllib
 
 import pytest
-from support.domicile import ROOT, domicile, domicile_json
+from support.domicile import domicile, domicile_json
+from support.migrations import CASES as ALL
+from support.migrations import PLANNED, execute, fill
 from support.region import Region
-from test_migrations_agree import PLANNED, execute
 
-CASES = {case["name"]: case for case in tomllib.loads((ROOT / "tests" / "migrations" / "cases.toml").read_text())["case"]}
+CASES = {case["name"]: case for case in ALL}
 WITHIN = "`domicile region maintenance begin"
 
 
@@ -18,26 +19,21 @@ WITHIN = "`domicile region maintenance begin"
 def region(tmp_path_factory):
     one = Region(tmp_path_factory.mktemp("region"))
     one.write_catalog(tables=PLANNED)
-    one.init("--superuser-dsn-file", one.superuser_file())
+    one.init("--superuser-dsn-file", one.superuser_file(), "--master")
     one.home("7")
     one.home("8")
-    with one.connect() as c:
-        c.execute("ALTER ROLE installer SET role = 'none'")
-        c.execute("INSERT INTO app.person VALUES (1, 'Ada'), (2, 'Bob')")
-        for org in (7, 8):
-            c.execute("INSERT INTO app.course (org_id, title) VALUES (%s, %s)", (org, f"title {org}"))
-            c.execute("INSERT INTO app.enrolment (id, org_id, person) VALUES (%s, %s, %s)", (org, org, org - 6))
-            c.execute("INSERT INTO app.answer (enrolment_id, words) VALUES (%s, 'words')", (org,))
-            c.execute("INSERT INTO app.event VALUES (%s, '2026-05-05', 'x')", (org,))
+    fill(one)
+    one.init()  # not the master from now on
     yield one
     one.drop()
 
 
-def remedies(region, case, folder) -> list[str]:
-    file = folder / "0001_case.sql"
+@functools.cache
+def remedies(catalog, case_name: str) -> list[str]:
+    case, file = CASES[case_name], catalog.parent / "0001_case.sql"
     file.write_text(";\n".join(case["sql"]) + ";\n")
     extra = [] if case.get("transaction", True) else ["--no-transaction"]
-    report = domicile_json("catalog", "check", "--file", region.catalog_file, "--migrations", file, "--owner", "app_owner", *extra, check=False)
+    report = domicile_json("catalog", "check", "--file", catalog, "--migrations", file, "--owner", "app_owner", *extra, check=False)
     return [finding["remedy"] for finding in report["findings"]]
 
 
@@ -84,10 +80,10 @@ class Place:
         self.catalog.write_text("\n[[table]]\n".join([head, *changed]))
 
 
-def test_every_remedy_is_one_of_those_that_are_tested_here(region, tmp_path):
+def test_every_remedy_is_one_of_those_that_are_tested_here(region):
     begins = set()
-    for case in CASES.values():
-        for remedy in remedies(region, case, tmp_path):
+    for name in CASES:
+        for remedy in remedies(region.catalog_file, name):
             begins |= {" ".join(words) for words in commands(remedy) if words[:3] == ["region", "maintenance", "begin"]}
     assert begins == {f"region maintenance begin --ticket TICKET --for 1h {what}" for what in (
         "--allow backfill --role ROLE", "--allow dump --role ROLE", "--allow ddl", "--event-triggers-off --superuser-dsn-file FILE")}
@@ -97,7 +93,7 @@ def test_every_remedy_is_one_of_those_that_are_tested_here(region, tmp_path):
 def test_backfills_and_keys_pass_within_the_window(region, tmp_path, allow):
     wanted = {}
     for name, case in CASES.items():
-        found = [words for remedy in remedies(region, case, tmp_path) for words in commands(remedy) if allow in words]
+        found = [words for remedy in remedies(region.catalog_file, name) for words in commands(remedy) if allow in words]
         if found and case["says"] == "refused":
             wanted[name] = found[0]
     assert len(wanted) >= 4
@@ -119,7 +115,7 @@ def test_backfills_and_keys_pass_within_the_window(region, tmp_path, allow):
 def test_a_key_column_is_renamed_within_the_window(region, tmp_path):
     for name, table, body in (("rename_the_key_column", "app.enrolment", 'class = "organization"\nkey = "tenant_id"'),
                               ("column_of_a_path_renamed", "app.answer", 'class = "organization"\npath = ["parent_id -> app.enrolment"]')):
-        (remedy,) = [r for r in remedies(region, CASES[name], tmp_path) if WITHIN in r]
+        (remedy,) = [r for r in remedies(region.catalog_file, name) if WITHIN in r]
         begin, init, end = commands(remedy)
         with Place(region, tmp_path) as place:
             place.type(begin)
@@ -137,7 +133,7 @@ def test_a_key_column_is_renamed_within_the_window(region, tmp_path):
 ])
 def test_a_key_column_is_dropped_or_changed_with_the_guard_off(region, tmp_path, name, table, body):
     case = CASES[name]
-    remedy = next(r for r in remedies(region, case, tmp_path) if "`domicile region off" in r)
+    remedy = next(r for r in remedies(region.catalog_file, name) if "`domicile region off" in r)
     off, init = commands(remedy)
     if name == "key_of_another_type":  # to a type that a key may have
         case = {**case, "sql": [case["sql"][0].replace("TYPE text USING org_id::text", "TYPE integer USING org_id::integer")]}
@@ -154,7 +150,7 @@ def test_a_key_column_is_dropped_or_changed_with_the_guard_off(region, tmp_path,
 
 
 def test_event_triggers_go_and_come_back(region, tmp_path):
-    remedy = next(r for r in remedies(region, CASES["event_trigger_disabled"], tmp_path) if WITHIN in r)
+    remedy = next(r for r in remedies(region.catalog_file, "event_trigger_disabled") if WITHIN in r)
     begin, end = commands(remedy)
     with Place(region, tmp_path) as place:
         place.type(begin)

@@ -2,9 +2,12 @@
 //
 //   import pg from 'pg';
 //   const { Pool, Client } = guard(pg);       // in place of pg's own; ORMs take the pool (Drizzle, Kysely,
-//   const pool = new Pool({ ... });           // Prisma's adapter) or the module (Knex, Sequelize, TypeORM)
+//   const pool = new Pool({ ... });           // Prisma: only as in prisma.js) or the module (Knex, TypeORM,
+//                                             // Sequelize: see sequelize.js)
 //
 // - BEGIN is followed by enter(); a statement outside of any transaction gets one of its own.
+// - SET TRANSACTION ISOLATION LEVEL, as ORMs send it after BEGIN, comes too late for PostgreSQL then: the
+//   transaction, which did nothing yet, begins again with it.
 // - The transaction is bound to the organization that was current at BEGIN: a statement under another one
 //   is refused before it is sent.
 // - Transaction control must be a statement of its own: in `COMMIT; BEGIN` nobody could enter in between.
@@ -33,11 +36,12 @@ function controlOf(text) {
   return 'end';
 }
 
+const ISOLATION = /^(?:\s|--[^\n]*(?:\n|$)|\/\*[^]*?\*\/)*set\s+transaction\s+(?:read\s+\w+\s*,?\s*)?isolation\b[^;]*;?\s*$/i;
 const textOf = (config) => (typeof config === 'string' ? config : typeof config?.text === 'string' ? config.text : null);
 
 export function guard(pg) {
   class Client extends pg.Client {
-    #transaction = null; // { organization } while one is open, by the order of the calls
+    #transaction = null; // { organization, begun: its BEGIN until something else was sent } while one is open, by the order of the calls
     #gate = null; // while a token is being fetched
 
     query(config, values, callback) {
@@ -105,7 +109,12 @@ export function guard(pg) {
       const context = current();
       if (!context) throw new ContextMissing('no organization context here');
       if (this.#transaction) {
-        if (this.#transaction.organization === context.organization) return inside();
+        if (this.#transaction.organization === context.organization) {
+          const { begun } = this.#transaction;
+          this.#transaction.begun = null;
+          if (begun && !streams && ISOLATION.test(textOf(config) ?? '')) return this.#beginAgain(context, begun, config, values);
+          return inside();
+        }
         throw new WrongOrganization('this transaction began for another organization than the current one');
       }
       if (control === 'begin') return this.#begin(context, config, values);
@@ -114,7 +123,7 @@ export function guard(pg) {
     }
 
     #begin(context, config, values) {
-      const mine = { organization: context.organization };
+      const mine = { organization: context.organization, begun: { config, values } };
       this.#transaction = mine;
       return this.#entering(context, (token) => {
         const begun = this.#send(config, values);
@@ -126,6 +135,12 @@ export function guard(pg) {
         }
         throw error;
       });
+    }
+
+    #beginAgain(context, begun, config, values) {
+      return this.#entering(context, (token) => Promise.all([
+        this.#send('ROLLBACK'), this.#send(begun.config, begun.values), this.#send(config, values), this.#send(ENTER, [token]),
+      ]).then((all) => all[2]));
     }
 
     // One statement, one transaction: BEGIN, enter, the statement, COMMIT, queued together.
