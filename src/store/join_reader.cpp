@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "catalog/joins.h"
-#include "store/array_literal.h"
 
 namespace domicile::store {
 namespace {
@@ -49,7 +48,7 @@ Result<void> read_joins(pg::Connection& connection, catalog::Schema& schema,
       [&]() -> Result<void> {
         TRY(connection.script(settings));
         const auto rows = TRY(connection.query(
-            kDefinitions, {array_literal(schema.schemas), std::to_string(kObjectsMax)}));
+            kDefinitions, {pg::array_literal(schema.schemas), std::to_string(kObjectsMax)}));
         for (int i = 0; i < rows.size(); ++i)
           objects.emplace_back(rows.text(i, 0), rows.text(i, 1));
         return {};
