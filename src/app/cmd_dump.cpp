@@ -140,9 +140,9 @@ Result<int> restore(const DumpArguments& arguments, const Cli& cli) {
                manifest.tables.size(), out["rows"].get<std::int64_t>(), manifest.made_at);
     return 0;
   }
-  const std::string since =
-      restored.since.empty() ? "The region is closed."
-                             : "They are since " + restored.since + ", and nothing was done now.";
+  const std::string since = restored.since.empty() ? "The region is closed."
+                                                   : "They have been there since " +
+                                                         restored.since + ": nothing was done now.";
   fmt::print(
       "{} tables, {} rows of {} are in the database, as the manifest says. {} Next:\n  domicile "
       "region init --region {} --catalog ...  (with the roles as "

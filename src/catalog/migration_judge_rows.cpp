@@ -34,11 +34,15 @@ void MigrationJudge::write(const Node& range_var, std::string_view verb) {
   Standing* root = schema.guarded_root(*standing);
   if (root != nullptr && root->secured()) {
     if (entered_) return;
-    return refuse("backfill", table,
-                  fmt::format("{} without an organization: row security confines the tables' owner "
-                              "too",
-                              verb),
-                  kByOrganization);
+    return refuse(
+        "backfill", table,
+        fmt::format("{} without an organization: row security confines the tables' owner "
+                    "too",
+                    verb),
+        root->guard->table_class == TableClass::mixed
+            ? fmt::format("{}; shared rows ({} IS NULL) change in the master region alone",
+                          kByOrganization, root->guard->key)
+            : kByOrganization);
   }
   if (root != nullptr && root->enforced()) {
     return refuse(
