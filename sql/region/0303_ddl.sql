@@ -1,8 +1,8 @@
 -- The DDL assertion. The event trigger itself needs a superuser (or a managed service's administrator) and
 -- is made apart; without it a scheduled scan of violations() takes its place.
 --
--- A statement that weakens a guarded table is refused at once. A new table cannot be right before it is
--- classified, so it is born closed, and whatever else takes more than one statement is looked at when the
+-- A statement that weakens a guarded table is refused at once, and so is one that takes it out of the catalog by another
+-- name. A new table cannot be right before it is classified, so it is born closed, and what it lacks is looked at when the
 -- transaction commits. In a maintenance window that allows DDL (0302) both write down what they would have refused
 -- and let it pass.
 SET LOCAL ROLE domicile_owner;
@@ -38,13 +38,16 @@ CREATE CONSTRAINT TRIGGER domicile_commit AFTER INSERT ON domicile_private.ddl_c
   FOR EACH ROW EXECUTE FUNCTION domicile_private.commit_check();
 ALTER TABLE domicile_private.ddl_check ENABLE ALWAYS TRIGGER domicile_commit;
 
--- Did this transaction make the relation a part of another one? Its row in pg_inherits is ours, visible and in progress.
-CREATE FUNCTION domicile_private.is_new_part(rel regclass) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+-- Did this transaction make the relation? Its row type depends on it by an entry that CREATE writes and nothing changes:
+-- ours, if it is visible and its transaction is in progress.
+CREATE FUNCTION domicile_private.is_new(rel regclass) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   present bigint := pg_current_xact_id_if_assigned()::text::bigint;
   made bigint;
 BEGIN
-  SELECT i.xmin::text::bigint INTO made FROM pg_inherits i WHERE i.inhrelid = rel AND i.xmin::text::bigint >= 3;
+  SELECT d.xmin::text::bigint INTO made FROM pg_depend d JOIN pg_class c ON c.reltype = d.objid
+  WHERE c.oid = rel AND d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = rel AND d.deptype = 'i'
+    AND d.xmin::text::bigint >= 3;
   -- 64 bits again, from the nearest 32: a subtransaction's id is above the transaction's.
   made := present + ((made - present) & 4294967295) - CASE WHEN ((made - present) & 4294967295) >= 2147483648 THEN 4294967296 ELSE 0 END;
   RETURN coalesce(made >= present AND pg_xact_status(made::text::xid8) = 'in progress', false);
@@ -62,11 +65,11 @@ DECLARE
 BEGIN
   -- Our own installer, step by step: region init looks at the whole at its end.
   IF EXISTS (SELECT FROM domicile_private.upgrade u WHERE u.transaction = pg_current_xact_id_if_assigned()) THEN RETURN; END IF;
-  -- What a new partition lacks (its own grants go, row security comes: see on_ddl) is looked at when the transaction commits.
+  -- What a new table lacks is looked at when the transaction commits: it holds nobody else's rows. What was there before
+  -- must not open even within a transaction, because its rows could be read and the transaction be rolled back.
   SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') FILTER (WHERE NOT r.young), coalesce(bool_or(r.young), false)
   INTO at_once, later
-  FROM (SELECT v.*, v.kind = 'unclassified' OR (v.kind IN ('row_security_off', 'grant')
-                                                 AND coalesce(domicile_private.is_new_part(to_regclass(v.object)), false)) AS young
+  FROM (SELECT v.*, v.kind IN ('unclassified', 'row_security_off', 'grant') AND coalesce(domicile_private.is_new(to_regclass(v.object)), false) AS young
         FROM domicile_private.refusals() v) r;
   open_window := domicile_private.window_for('ddl');
   IF open_window IS NOT NULL THEN

@@ -72,9 +72,7 @@ Result<int> detach(const Cli& cli, DetachVerb& verb) {
   verb.options.lock_timeout = std::chrono::milliseconds(verb.lock_timeout_ms);
   verb.options.progress = progress_of(cli);
   auto connection = TRY(open_region(verb.login));
-  const auto done = store::detach_region(connection, verb.options);
-  if (!done) return std::unexpected(interrupted(done.error()));
-  const auto& report = *done;
+  const auto report = TRY(store::detach_region(connection, verb.options));
   print(cli.json ? json_of(report, verb.options.dry_run) : text_of(report, verb.options.dry_run));
   return report.blocked() ? 3 : 0;
 }
@@ -103,7 +101,7 @@ void add_region_detach(CLI::App& region_noun, Cli& cli) {
   app->add_option("--attempts", verb->options.attempts, "Attempts per table")
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
-  app->callback(cli.run([&cli, verb] { return detach(cli, *verb); }));
+  app->callback(cli.run([&cli, verb] { return goes_on(detach(cli, *verb)); }));
 }
 
 }  // namespace domicile::app

@@ -141,9 +141,7 @@ Result<int> begin(const Cli& cli, const MaintenanceVerb& verb) {
   auto connection = TRY(open_region(verb.login));
   TRY(require_region(connection));
   const auto superuser = TRY(superuser_of(verb, connection));
-  auto window = store::begin_maintenance(connection, request, superuser.get());
-  if (!window) return std::unexpected(interrupted(std::move(window).error()));
-  print_window(cli, *window);
+  print_window(cli, TRY(store::begin_maintenance(connection, request, superuser.get())));
   return 0;
 }
 
@@ -151,9 +149,7 @@ Result<int> end(const Cli& cli, const MaintenanceVerb& verb) {
   auto connection = TRY(open_region(verb.login));
   TRY(require_region(connection));
   const auto superuser = TRY(superuser_of(verb, connection));
-  const auto ended = store::end_maintenance(connection, superuser.get());
-  if (!ended) return std::unexpected(interrupted(ended.error()));
-  const auto& window = *ended;
+  const auto window = TRY(store::end_maintenance(connection, superuser.get()));
   print_window(cli, window);
   return window.armed.value_or(false) && window.left_open.empty() ? 0 : 1;
 }
@@ -200,13 +196,13 @@ void add_region_maintenance(CLI::App& region_noun, Cli& cli) {
                 "Drop the event triggers, as major upgrades of managed services ask");
   app->add_option("--superuser-dsn-file", verb->superuser_dsn_file,
                   "Connection string of the event triggers' owner");
-  app->callback(cli.run([&cli, verb] { return begin(cli, *verb); }));
+  app->callback(cli.run([&cli, verb] { return goes_on(begin(cli, *verb)); }));
 
   app = noun->add_subcommand("end", "Close the window and prove that everything is armed");
   add_login(*app, verb->login);
   app->add_option("--superuser-dsn-file", verb->superuser_dsn_file,
                   "Connection string of the event triggers' owner");
-  app->callback(cli.run([&cli, verb] { return end(cli, *verb); }));
+  app->callback(cli.run([&cli, verb] { return goes_on(end(cli, *verb)); }));
 
   app = noun->add_subcommand("status", "Is a window open, and what were the last ones");
   add_login(*app, verb->login);

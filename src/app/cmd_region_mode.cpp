@@ -118,9 +118,7 @@ Result<int> change(const Cli& cli, const ModeRequest& verb, Mode mode) {
 }  // namespace
 
 Result<int> change_mode(const Cli& cli, const ModeRequest& verb, Mode mode) {
-  auto done = change(cli, verb, mode);
-  if (!done) return std::unexpected(interrupted(std::move(done).error()));
-  return done;
+  return goes_on(change(cli, verb, mode));
 }
 
 namespace {

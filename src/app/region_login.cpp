@@ -33,10 +33,11 @@ Result<void> require_region(pg::Connection& connection) {
   return {};
 }
 
-Error interrupted(Error error) {
-  if (error.code == Code::unavailable)
-    error.message += "; what was finished stays: run the same command again, and it goes on";
-  return error;
+Result<int> goes_on(Result<int> done) {
+  if (!done && done.error().code == Code::unavailable &&
+      !done.error().message.contains("run the same command again"))
+    done.error().message += "; what was finished stays: run the same command again, and it goes on";
+  return done;
 }
 
 std::function<void(const std::string&)> progress_of(const Cli& cli) {

@@ -19,8 +19,8 @@ void add_login(CLI::App& verb, RegionLogin& login);
 Result<pg::Connection> open_region(const RegionLogin& login);
 // Refuses a database that is no region yet, or none of this region's schema version.
 Result<void> require_region(pg::Connection& connection);
-// For verbs that may be run again when the database went away in the middle: says so.
-Error interrupted(Error error);
+// For verbs that may be run again when the database went away in the middle: the error says so.
+Result<int> goes_on(Result<int> done);
 // One line each on standard error, or nothing with --quiet.
 std::function<void(const std::string&)> progress_of(const Cli& cli);
 

@@ -118,16 +118,7 @@ Result<void> write_rows(pg::Connection& connection, const DumpOptions& options,
   return {};
 }
 
-// Nothing was changed in the region, whatever happened.
-Error with_remedy(Error error) {
-  if (error.code == Code::unavailable && error.reason != "not_written")
-    error.message += "; the region is as it was: run the same command again";
-  return error;
-}
-
-}  // namespace
-
-Result<DumpManifest> dump_region(const DumpOptions& options) {
+Result<DumpManifest> take(const DumpOptions& options) {
   auto connection = TRY(pg::Connection::open(options.dsn));
   DumpManifest manifest = TRY(begin_manifest(connection));
   DumpPlan plan = TRY(plan_dump(connection, options.schemas, options.tables, options.secrets));
@@ -156,9 +147,18 @@ Result<DumpManifest> dump_region(const DumpOptions& options) {
   };
   auto done = work();
   (void)connection.script("ROLLBACK");
-  if (!done) return std::unexpected(with_remedy(std::move(done).error()));
+  TRY(std::move(done));
   if (folder) TRY(folder->finish(to_json(manifest)));
   return manifest;
+}
+
+}  // namespace
+
+Result<DumpManifest> dump_region(const DumpOptions& options) {
+  auto taken = take(options);
+  if (!taken && taken.error().code == Code::unavailable && taken.error().reason != "not_written")
+    taken.error().message += "; the region is as it was: run the same command again";
+  return taken;
 }
 
 Result<DumpManifest> verify_dump(const fs::path& folder, const std::string& manifest_sha256) {

@@ -236,10 +236,10 @@ Result<Restored> restore_region(const RestoreOptions& options) {
   Restored restored{.manifest = TRY(verify_dump(options.folder, options.manifest_sha256)),
                     .since = {}};
   const DumpManifest& manifest = restored.manifest;
-  auto connection = TRY(pg::Connection::open(options.dsn));
-  restored.since = TRY(restored_since(connection, manifest));
-  if (!restored.since.empty()) return restored;
   const auto work = [&]() -> Result<void> {
+    auto connection = TRY(pg::Connection::open(options.dsn));
+    restored.since = TRY(restored_since(connection, manifest));
+    if (!restored.since.empty()) return {};
     TRY(check_target(connection, manifest));
     TRY(install_guard(connection, options, manifest));
     if (options.dry_run) return {};

@@ -172,3 +172,34 @@ def test_a_new_partition_and_a_detached_one_are_closed_aloud(region, owner):
 def test_the_partitions_policies_cannot_be_opened(owner, sql):
     with pytest.raises(errors.InsufficientPrivilege, match="is refused"):
         owner.execute(sql)
+
+
+@pytest.mark.parametrize("statements", [
+    ["ALTER TABLE app.log DETACH PARTITION app.log_7", "ALTER TABLE app.log_7 NO FORCE ROW LEVEL SECURITY"],
+    ["ALTER TABLE app.log DETACH PARTITION app.log_7", "CREATE POLICY mine ON app.log_7 USING (true)"],
+    ["ALTER TABLE app.log DETACH PARTITION app.log_7", "GRANT ALL ON app.log_7 TO pool", "ALTER POLICY domicile_part_read ON app.log_7 USING (true)"],
+    ["SAVEPOINT s", "ALTER TABLE app.course RENAME TO subject", "ALTER TABLE app.subject NO FORCE ROW LEVEL SECURITY"],
+    ["ALTER TABLE app.course RENAME TO subject", "ALTER POLICY domicile_org ON app.subject USING (true)"],
+    ["GRANT SELECT (tableoid) ON app.course TO pool", "ALTER TABLE app.course DISABLE ROW LEVEL SECURITY"],
+])
+def test_what_was_there_does_not_open_within_a_transaction_that_is_rolled_back(region, statements):
+    with region.connect("installer", autocommit=False) as c:
+        c.execute("SET ROLE app_owner")
+        with pytest.raises(errors.InsufficientPrivilege, match="is refused"):
+            for sql in statements:
+                c.execute(sql)
+        c.rollback()
+
+
+def test_a_new_partition_is_made_and_filled_in_one_transaction(region):
+    with region.connect("installer", autocommit=False) as c:
+        c.execute("SET ROLE app_owner")
+        c.execute("SAVEPOINT s")  # made by a subtransaction
+        c.execute("CREATE TABLE app.log_10 PARTITION OF app.log FOR VALUES IN (10)")
+        c.execute("RELEASE s")
+        c.execute("CREATE TABLE app.unlisted (a int)")
+        c.execute("CREATE INDEX ON app.log_10 (n)")
+        c.execute("DROP TABLE app.unlisted")
+        c.commit()
+    assert region.one("SELECT count(*) FROM domicile.violations() WHERE severity = 'refuse' AND NOT known") == 0
+    region.execute("DROP TABLE app.log_10")
