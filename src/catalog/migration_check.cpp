@@ -111,8 +111,9 @@ void MigrationJudge::statement(std::string_view text, const Migration& migration
            "the statement nests too deep to be looked at whole", "write it flatter");
   }
   const Node& node = tree->statement;
-  reads(node);
-  dispatch(node);
+  if (node.is("DoStmt") && block(text, node)) return;
+  if (node.is("CreateFunctionStmt")) remember(text, node);
+  judge_tree(node);
 }
 
 void MigrationJudge::dispatch(const Node& node) {

@@ -6,7 +6,9 @@
 //
 // What it assumes: the migration runs as the owner of the tables (not a superuser), without an
 // organization entered, in a region that is not the master; the tables hold rows; `region init` has
-// run after each earlier migration. What it cannot see it says: PL/pgSQL is not followed.
+// run after each earlier migration; every branch of a DO block, and of a function of these migrations that
+// one of their statements calls, is reached. What it cannot see it says: what EXECUTE puts together,
+// other languages, functions and procedures that stand elsewhere.
 //
 // Pure and single-threaded; runs the parser on a large stack of its own.
 #pragma once

@@ -2,11 +2,13 @@
 // the statements are about: tables, ALTER TABLE, access, rows. Internal to migration_check.h.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "catalog/migration_check.h"
 #include "catalog/migration_model.h"
+#include "sqltext/plpgsql.h"
 
 namespace domicile::catalog {
 
@@ -104,6 +106,14 @@ class MigrationJudge {
   void copy(const Node& node);
   void opaque(const Node& node);
 
+  // What runs inside a statement (migration_judge_blocks.cpp)
+  bool block(std::string_view text, const Node& node);
+  void body(const std::vector<sqltext::PlpgsqlQuery>& parts, bool lines);
+  void dynamic(const std::string& expression);
+  void judge_tree(const Node& node);
+  void remember(std::string_view text, const Node& node);
+  void called(const Node& node);
+
   const MigrationCheckOptions& options_;
   Place place_;
   bool judged_ = true;
@@ -111,6 +121,8 @@ class MigrationJudge {
   bool explicit_transaction_ = false;
   bool entered_ = false;  // domicile.enter() was called in this transaction
   std::size_t file_statements_ = 0;
+  std::map<std::string, std::vector<sqltext::PlpgsqlQuery>> bodies_;  // of functions, by name
+  std::vector<std::string> calling_;  // the functions that are being followed
 };
 
 }  // namespace domicile::catalog

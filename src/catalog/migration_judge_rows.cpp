@@ -133,6 +133,8 @@ void MigrationJudge::copy(const Node& node) {
 }
 
 void MigrationJudge::opaque(const Node& node) {
+  const auto name = strings_of(node["funccall"]["funcname"]);
+  if (!name.empty() && bodies_.contains(name.back())) return;  // it is followed
   advise(Severity::warning, "not_followed", "",
          node.is("DoStmt") ? "what a DO block does is not followed"
                            : "what the procedure does is not followed",

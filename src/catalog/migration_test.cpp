@@ -137,8 +137,34 @@ TEST(MigrationCheck, ANewTableIsHeldAgainstItsEntry) {
 }
 
 TEST(MigrationCheck, SaysWhatItCannotFollow) {
-  EXPECT_EQ(found({{"1.sql", "DO $$ BEGIN PERFORM 1; END $$;\n\\i other.sql\nCREATE TABEL x;"}}),
-            (Paths{"1.sql:1 not_followed", "1.sql:2 not_followed", "1.sql:3 not_read"}));
+  EXPECT_EQ(
+      found({{"1.sql",
+              "DO $$ BEGIN EXECUTE 'DROP TABLE ' || x; END $$;\n\\i other.sql\nCREATE TABEL x;"}}),
+      (Paths{"1.sql:1 not_followed", "1.sql:2 not_followed", "1.sql:3 not_read"}));
+  EXPECT_EQ(found({{"1.sql", "DO LANGUAGE plpython3u 'x = 1';\nCALL elsewhere();"}}),
+            (Paths{"1.sql:1 not_followed", "1.sql:2 not_followed"}));
+}
+
+TEST(MigrationCheck, LooksIntoBlocksWithTheLineOfEachStatement) {
+  EXPECT_EQ(found({{"1.sql",
+                    "DO\n$$\nDECLARE n int;\nBEGIN\n  IF true THEN\n    GRANT SELECT ON course TO "
+                    "PUBLIC;\n  END IF;\n  SELECT count(*) INTO n FROM course;\nEND $$;"}}),
+            (Paths{"1.sql:6 grant", "1.sql:8 backfill"}));
+  EXPECT_EQ(found({{"1.sql", "DO $$ BEGIN EXECUTE 'GRANT SELECT ON course TO PUBLIC'; END $$;"}}),
+            (Paths{"1.sql:1 grant"}));
+  EXPECT_EQ(found({{"1.sql", "DO $$ BEGIN CREATE INDEX ON course (id); END $$;"}}), Paths{});
+}
+
+TEST(MigrationCheck, FollowsFunctionsOfTheMigrationsWhenTheyAreCalled) {
+  const std::string make =
+      "CREATE FUNCTION fill() RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE course SET id = 1; "
+      "PERFORM fill(); END $$;\n";
+  EXPECT_EQ(found({{"1.sql", make}}), Paths{});
+  EXPECT_EQ(found({{"1.sql", make + "SELECT fill();"}}), (Paths{"1.sql:2 backfill"}));
+  EXPECT_EQ(found({{"1.sql",
+                    "CREATE PROCEDURE tidy() LANGUAGE sql AS $$ DELETE FROM course; $$;\nCALL "
+                    "tidy();"}}),
+            (Paths{"1.sql:2 backfill"}));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "sqltext/plpgsql.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>
@@ -76,7 +77,11 @@ Result<std::vector<PlpgsqlQuery>> parts_here(const std::string& text) {
       document.get(functions) != simdjson::SUCCESS) {
     return fail(Code::invalid, "the block cannot be read", "sql_tree");
   }
-  if (functions.size() == 0) return fail(Code::invalid, "it is no PL/pgSQL", "sql_syntax");
+  const bool any = std::ranges::any_of(functions, [](const Element& function) {
+    Element body;
+    return function["PLpgSQL_function"]["action"].get(body) == simdjson::SUCCESS;
+  });
+  if (!any) return fail(Code::invalid, "it is no PL/pgSQL", "sql_syntax");
   std::vector<PlpgsqlQuery> out;
   Walk(out).element(document, {}, {}, 0, 0);
   return out;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "sqltext/parse.h"
+#include "sqltext/plpgsql.h"
 #include "sqltext/statements.h"
 
 namespace domicile::sqltext {
@@ -97,6 +98,30 @@ TEST(Fingerprint, ForgetsConstantsAndSpacing) {
   EXPECT_EQ(one, fingerprint("select *\nfrom course where id=22 and name='other' -- x").value());
   EXPECT_NE(one, fingerprint("SELECT * FROM lesson WHERE id = 1 AND name = 'secret'").value());
   EXPECT_EQ(one.size(), 16u);
+}
+
+TEST(Plpgsql, PartsComeInOrderWithTheirLinesAndWhatIsDynamic) {
+  const auto parts = plpgsql_parts(
+      "CREATE FUNCTION f(a int) RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE r record;\nBEGIN\n"
+      "  IF a = 3 THEN ALTER TABLE t ADD b int; END IF;\n"
+      "  FOR r IN SELECT * FROM k LOOP PERFORM g(r.id); END LOOP;\n  EXECUTE 'DROP ' || a;\nEND "
+      "$$");
+  ASSERT_TRUE(parts) << parts.error().message;
+  Texts seen;
+  for (const auto& part : *parts)
+    seen.push_back(std::to_string(part.line) +
+                   (part.dynamic     ? " dynamic "
+                    : part.statement ? " "
+                                     : " expression ") +
+                   part.text);
+  EXPECT_EQ(seen, (Texts{"3 expression a = 3", "3 ALTER TABLE t ADD b int", "4 SELECT g(r.id)",
+                         "4 SELECT * FROM k", "5 dynamic 'DROP ' || a"}));
+}
+
+TEST(Plpgsql, WhatIsNoPlpgsqlIsAnErrorAndNotEmpty) {
+  EXPECT_FALSE(plpgsql_parts("SELECT 1"));
+  EXPECT_FALSE(plpgsql_parts("DO $$ BEGIN NONSENSE"));
+  EXPECT_FALSE(plpgsql_parts("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'"));
 }
 
 }  // namespace
