@@ -108,30 +108,24 @@ BEGIN
 END
 $$;
 
--- Mode observe: AFTER ROW triggers whose WHEN clause asks one of the functions below. They always answer true, so that
--- the trigger never runs and nothing is queued, and record what enforcement would have refused (see
--- domicile_private.observe, which lets nothing that goes wrong change a result). Short expressions and few of them:
--- PL/pgSQL prepares every expression anew in every transaction, with every call that stands in it, and that is most of
--- what observing costs.
+-- Mode observe: AFTER ROW triggers whose WHEN clause asks a function that records what enforcement would have refused
+-- and is never true, so that the trigger never runs and nothing is queued (see domicile_private.observe, which lets
+-- nothing that goes wrong change a result). PostgreSQL reads a WHEN clause anew in each statement, and PL/pgSQL prepares
+-- an expression anew in each transaction: both cost by the number of calls that stand in them. So a table with a key has a
+-- function of its own for each operation (store/guard_observe.cpp), which answers the two usual cases itself and leads
+-- to observe_other() for the rest; other tables ask observed().
 --
 -- `spec` is two letters and eight hex digits. First k: the row has a key; m: a mixed table, where NULL is a shared row;
 -- p: by path, where NULL says that the parent is not there; s: a person's row. Then I, U or D, the operation; the
--- digits stand for the table. observed() itself is the first day's case, an application without a context that
--- writes rows of homed organizations, and counts its statements; see domicile_private.observe() for the setting.
+-- digits stand for the table.
 CREATE FUNCTION domicile.observed(o {{key_type}}, spec text) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
-DECLARE
-  state pg_catalog.text;
 BEGIN
-  IF {{home_of}} IS NULL OR pg_catalog.starts_with(session_user::pg_catalog.text, 'org_')
-     OR pg_catalog.current_setting('domicile.entered', true) OPERATOR(pg_catalog.<>) '' THEN
-    RETURN domicile_private.observe_other(o, spec);
-  END IF;
-  state := pg_catalog.current_setting(pg_catalog.concat('domicile.no_context', spec), true);
-  IF pg_catalog.starts_with(state, pg_catalog.concat(pg_catalog.statement_timestamp()))
-     OR pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on' THEN
+  IF coalesce(pg_catalog.current_setting('domicile.o_slots', true), '') OPERATOR(pg_catalog.=) '1'
+     AND coalesce(pg_catalog.current_setting('domicile.entered', true) OPERATOR(pg_catalog.=) o::pg_catalog.text, pg_catalog.left(spec, 1) OPERATOR(pg_catalog.=) 's')
+     AND domicile_private.entered_now() AND NOT domicile_private.copies(spec) THEN
     RETURN true;
   END IF;
-  RETURN domicile_private.observe_next('no_context', spec, o::pg_catalog.text, true, state);
+  RETURN domicile_private.observe_other(o, spec);
 END
 $$;
 

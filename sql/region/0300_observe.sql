@@ -1,17 +1,20 @@
 -- Mode observe: how a refusal that enforcement would have made is recorded, and read.
 --
--- Sessions append rows to an UNLOGGED table without any index, and look at nothing that others write: no row lock, no
--- unique key, nothing that SERIALIZABLE could see a conflict in. A rolled back transaction takes its rows with
--- it. Growth is bounded twice: each session records its first 31 statements per table and reason, then one of two,
--- of four, of eight (16 for each doubling), with the weight that makes up for it, and every statement of a kind that
--- it has not recorded yet; past 64 MB nothing is appended until a report folds what is there.
+-- Sessions append rows to a table without any index, and look at nothing that others write: no row lock, no unique key,
+-- nothing that SERIALIZABLE could see a conflict in. A rolled back transaction takes its rows with it (a report says how many
+-- there were); a crash of the server takes nothing. Growth is bounded twice: a session records each of its first 64
+-- statements per table and reason, then one for several, 32 for each doubling, with how many there were since; and every
+-- statement of a kind that it has not recorded yet. Past 64 MB nothing is appended until a report folds what is there.
+-- So a count is never too high, and what is missing from it is what sessions have not recorded yet: under 5 % of each.
 SET LOCAL ROLE domicile_owner;
+-- Logged, and deleted from also where a publication FOR ALL TABLES asks for a replica identity.
+ALTER TABLE domicile_private.observed SET LOGGED, REPLICA IDENTITY FULL;
+ALTER TABLE domicile.observation REPLICA IDENTITY FULL;
 
 -- A statement without its values. What comes out holds keywords, names and punctuation; strings of all kinds, numbers and
 -- parameters become ?, comments go. Whatever cannot be told apart with certainty (dollar quotes, nested comments,
 -- plain strings with backslashes, an unfinished token) ends the fingerprint there: reading from the left, what was
 -- read so far is certain whatever follows. Statements that take bare words as values (SET, ...) leave their first word.
--- PL/pgSQL, because it keeps the plan.
 -- PL/pgSQL, because it keeps the plan.
 CREATE FUNCTION domicile_private.fingerprint(query text) RETURNS text LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -66,53 +69,106 @@ BEGIN
 END
 $$;
 
--- One statement, once for each table, operation and reason however many rows it has; always true. The session keeps its
--- place in settings of its own, domicile.<reason><spec>: the statement's time, how many there were, and which of them
--- is the next to be recorded. A client that forges them spoils its own observations. What happens in every
--- statement is kept to few calls, names qualified; the rest is append_observation().
+-- Stands for the client's statement. Every function that a client's statement runs through has the same.
+CREATE FUNCTION domicile_private.statement_stamp() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT pg_catalog.to_hex((pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()) OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8)
+$$;
+
+-- One statement, once for each table, operation and reason however many rows it has; always true. A session keeps its
+-- place in settings of its own. domicile.<reason><spec> is 13 hex digits, the last statement that was counted; a dot for each
+-- statement that may still pass without being recorded; and the hashes of the statements that were recorded already.
+-- A client that forges it spoils its own observations.
 CREATE FUNCTION domicile_private.observe(why text, spec text, organization text, bound boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  state pg_catalog.text := pg_catalog.current_setting(pg_catalog.concat('domicile.', why, spec), true);
+  slot pg_catalog.text := pg_catalog.concat('domicile.', why, spec);
+  state pg_catalog.text := pg_catalog.current_setting(slot, true);
+  stamp pg_catalog.text := domicile_private.statement_stamp();
 BEGIN
-  IF pg_catalog.starts_with(state, pg_catalog.concat(pg_catalog.statement_timestamp())) THEN RETURN true; END IF;
-  RETURN domicile_private.observe_next(why, spec, organization, bound, state);
+  IF pg_catalog.starts_with(state, stamp) THEN RETURN true; END IF;
+  IF state OPERATOR(pg_catalog.~~) '_____________.%'
+     AND pg_catalog.strpos(state, pg_catalog.to_hex(pg_catalog.hashtext(pg_catalog.current_query()))) OPERATOR(pg_catalog.>) 0 THEN
+    state := pg_catalog.set_config(slot, stamp OPERATOR(pg_catalog.||) pg_catalog.substr(state, 15), false);
+    RETURN true;
+  END IF;
+  RETURN domicile_private.observe_next(why, spec, organization, bound, slot, coalesce(state, ''), stamp);
 END
 $$;
 
--- A statement that this session has not counted yet.
-CREATE FUNCTION domicile_private.observe_next(why text, spec text, organization text, bound boolean, state text) RETURNS boolean
-LANGUAGE plpgsql VOLATILE AS $$
+-- A statement that this session has not recorded yet, or one that does not just pass. domicile.n<reason><spec> says how many
+-- statements there were, how many of them passed since the last record, how many are to pass until the next, and
+-- how many dots were given: at most 64 at a time, because every statement copies them.
+CREATE FUNCTION domicile_private.observe_next(why text, spec text, organization text, bound boolean, slot text, state text, stamp text)
+RETURNS boolean LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  tally text := concat('domicile.n', why, spec);
+  place text := current_setting(tally, true);
+  mark text := to_hex(hashtext(current_query()));
+  dots text := substring(state FROM '^.{13}([.]*)');
+  marks text := substr(state, 14 + length(dots));
+  n bigint := coalesce(nullif(split_part(place, '|', 1), '')::bigint, 0);
+  passed bigint := coalesce(nullif(split_part(place, '|', 2), '')::bigint, 0);
+  quota bigint := coalesce(nullif(split_part(place, '|', 3), '')::bigint, 0);
+  given int := coalesce(nullif(split_part(place, '|', 4), '')::int, 0);
+  step bigint := 1;
+  weight bigint := 1;
 BEGIN
-  state := pg_catalog.set_config(pg_catalog.concat('domicile.', why, spec), pg_catalog.concat(pg_catalog.statement_timestamp(), '|',
-             coalesce(nullif(pg_catalog.split_part(state, '|', 2), '')::pg_catalog.int8, 0) OPERATOR(pg_catalog.+) 1, '|',
-             coalesce(nullif(pg_catalog.split_part(state, '|', 3), ''), '1')), false);
-  IF pg_catalog.split_part(state, '|', 2) OPERATOR(pg_catalog.=) pg_catalog.split_part(state, '|', 3)
-     OR pg_catalog.strpos(pg_catalog.current_setting('domicile.o_seen', true),
-                          pg_catalog.to_hex(pg_catalog.hashtext(pg_catalog.concat(why, spec, pg_catalog.current_query())))) OPERATOR(pg_catalog.=) 0 THEN
-    state := domicile_private.append_observation(why, spec, organization, bound, state);
+  IF bound AND domicile_private.past_policies(coalesce(nullif(current_setting('role'), 'none')::name, session_user)) THEN
+    RETURN true;
   END IF;
+  n := n + 1;
+  IF coalesce(strpos(marks, mark), 0) = 0 AND coalesce(length(marks), 0) < 1800 THEN
+    marks := concat(marks, ' ', mark);  -- a statement of a new kind is recorded at once, for itself
+  ELSE
+    IF dots <> '' THEN
+      -- Past 200 kinds, those of a client that writes its values into its statements: they pass like the others.
+      state := set_config(slot, stamp || substr(state, 15), false);
+      RETURN true;
+    END IF;
+    n := n + given;
+    passed := passed + given;
+    given := least(quota - passed, 64);
+    IF given > 0 THEN
+      passed := passed + 1;
+      given := given - 1;
+      weight := 0;
+    ELSE
+      weight := passed + 1;
+      passed := 0;
+      WHILE n >= 64 * step AND step < 4096 LOOP step := step * 2; END LOOP;
+      -- Not always as many, because applications repeat themselves.
+      quota := CASE WHEN step = 1 THEN 0 ELSE step / 2 + abs(hashint8(n)::bigint) % step END;
+      given := least(quota, 64);
+    END IF;
+    dots := repeat('.', given);
+  END IF;
+  PERFORM set_config(slot, concat(stamp, dots, marks), false),
+          set_config(tally, concat_ws('|', n, passed, quota, given), false);
+  IF weight > 0 THEN PERFORM domicile_private.append_observation(why, spec, organization, weight); END IF;
   RETURN true;
 EXCEPTION WHEN OTHERS THEN
   RETURN true;
 END
 $$;
 
--- The transaction says that it entered: is it true, and still? Asked once a statement, and again for a row of another
--- organization.
+-- entered() without an error; only where enter() is known to have given the slots values in this session.
+CREATE FUNCTION domicile_private.entered_now() RETURNS boolean LANGUAGE sql VOLATILE AS $$
+  SELECT pg_catalog.currval('domicile_private.slot_transaction'::pg_catalog.regclass)::pg_catalog.text
+         OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text
+     AND pg_catalog.currval('domicile_private.slot_expiry'::pg_catalog.regclass)::pg_catalog.float8
+         OPERATOR(pg_catalog.>) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
+$$;
+
+-- The transaction says that it entered: is it true, and still?
 CREATE FUNCTION domicile_private.observe_entered(spec text, organization text) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
   IF organization OPERATOR(pg_catalog.<>) pg_catalog.current_setting('domicile.entered', true) THEN
     RETURN domicile_private.observe('other_organization', spec, organization, true);
   END IF;
-  IF coalesce(pg_catalog.current_setting('domicile.o_entered', true), '') OPERATOR(pg_catalog.=)
-     pg_catalog.concat(pg_catalog.statement_timestamp()) THEN
-    RETURN true;
-  END IF;
   BEGIN
-    spec := CASE WHEN domicile_private.entered()
-                 THEN pg_catalog.left(pg_catalog.set_config('domicile.o_entered', pg_catalog.concat(pg_catalog.statement_timestamp()), true), 0) END
-            OPERATOR(pg_catalog.||) spec;
+    IF domicile_private.entered() THEN
+      spec := pg_catalog.left(pg_catalog.set_config('domicile.o_slots', '1', false), 0) OPERATOR(pg_catalog.||) spec;
+    END IF;
   EXCEPTION WHEN OTHERS THEN
     RETURN domicile_private.observe('no_context', spec, organization, true);
   END;
@@ -120,36 +176,11 @@ BEGIN
 END
 $$;
 
--- Only for tables that are observed: the functions that lead here are open to everybody. The state's n-th statement stands
--- for `step` of them: 1 up to the 31st, then 16 of each doubling are drawn with the weight 2, 4, 8 ..., at a place
--- within that step that differs from one to the next, because applications repeat themselves.
-CREATE FUNCTION domicile_private.append_observation(why text, spec text, organization text, bound boolean, state text)
-RETURNS text LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-DECLARE
-  slot text := concat('domicile.', why, spec);
-  mark text := to_hex(hashtext(concat(why, spec, current_query())));
-  seen text := coalesce(current_setting('domicile.o_seen', true), '');
-  n bigint := split_part(state, '|', 2)::bigint;
-  drawn boolean := split_part(state, '|', 2) = split_part(state, '|', 3);
-  step bigint := 1;
-  following bigint;
+-- Only for tables that are observed: the functions that lead here are open to everybody.
+CREATE FUNCTION domicile_private.append_observation(why text, spec text, organization text, weight bigint)
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
-  IF strpos(seen, mark) = 0 THEN
-    -- Past 200 statements of a kind it begins anew, and each costs a look here: a client that writes its values into
-    -- its statements is told by what is drawn.
-    IF length(seen) >= 2000 AND NOT drawn THEN RETURN NULL; END IF;
-    PERFORM set_config('domicile.o_seen', left(concat(seen, ' ', mark), 2000), false);
-  END IF;
-  WHILE n >= 32 * step LOOP step := step * 2; END LOOP;
-  IF drawn THEN
-    following := (n / step + 1) * step;
-    following := following + abs(hashint8(following)::bigint) % (CASE WHEN following >= 32 * step THEN 2 ELSE 1 END * step);
-    PERFORM set_config(slot, split_part(state, '|', 1) || '|' || n || '|' || following, false);
-  END IF;
-  IF pg_relation_size('domicile_private.observed') > 67108864
-     OR (bound AND domicile_private.past_policies(coalesce(nullif(current_setting('role'), 'none')::name, session_user))) THEN
-    RETURN NULL;
-  END IF;
+  IF pg_relation_size('domicile_private.observed') > 67108864 THEN RETURN; END IF;
   INSERT INTO domicile_private.observed
   SELECT clock_timestamp(), k.label, CASE WHEN why = 'no_context' AND domicile_private.copies(append_observation.spec) THEN 'copy' ELSE why END,
          CASE substr(append_observation.spec, 2, 1) WHEN 'I' THEN 'INSERT' WHEN 'U' THEN 'UPDATE' WHEN 'D' THEN 'DELETE' ELSE 'TRUNCATE' END
@@ -157,11 +188,10 @@ BEGIN
          left(organization, 255),
          CASE WHEN session_user::text ~ '{{role_pattern}}' THEN 'an organization''s role' ELSE session_user::text END,
          regexp_replace(left(current_setting('application_name'), 64), '[0-9]+|\S*@\S*', '#', 'g'),
-         domicile_private.fingerprint(current_query()), CASE WHEN drawn THEN step ELSE 1 END
+         domicile_private.fingerprint(current_query()), append_observation.weight
   FROM (SELECT '"' || replace(c.schema_name, '"', '""') || '"."' || replace(c.table_name, '"', '""') || '"' AS label
         FROM domicile.observing o JOIN domicile.catalog_table c ON (c.schema_name, c.table_name) = (o.schema_name, o.table_name)
         WHERE c.mode = 'observe' AND o.digits = substr(append_observation.spec, 3)) k;
-  RETURN NULL;
 END
 $$;
 
@@ -173,6 +203,7 @@ CREATE TABLE domicile.observing (
   since       timestamptz NOT NULL,
   writes      bigint NOT NULL,
   scans       bigint NOT NULL,
+  rollbacks   bigint NOT NULL,     -- of the whole database
   PRIMARY KEY (schema_name, table_name)
 );
 GRANT SELECT ON domicile.observing TO domicile_node;
@@ -197,9 +228,9 @@ BEGIN
     DELETE FROM domicile.observation o WHERE o.table_name = label;
     DELETE FROM domicile.observing o WHERE (o.schema_name, o.table_name) = (start_observing.schema_name, start_observing.table_name);
   END IF;
-  INSERT INTO domicile.observing (schema_name, table_name, digits, since, writes, scans)
+  INSERT INTO domicile.observing (schema_name, table_name, digits, since, writes, scans, rollbacks)
   SELECT start_observing.schema_name, start_observing.table_name, left(encode(sha256(convert_to(label, 'UTF8')), 'hex'), 8),
-         clock_timestamp(), t.writes, t.scans
+         clock_timestamp(), t.writes, t.scans, pg_stat_get_db_xact_rollback((SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
   FROM domicile_private.traffic(to_regclass(label)) t
   ON CONFLICT (schema_name, table_name) DO UPDATE SET digits = excluded.digits;
 END
@@ -236,13 +267,15 @@ $$;
 
 -- The catalogued tables as a report needs them.
 CREATE FUNCTION domicile.observed_tables() RETURNS TABLE (schema_name text, table_name text, class text, mode text, since timestamptz,
-  writes bigint, scans bigint, statistics_reset boolean, full_store boolean)
+  writes bigint, scans bigint, rollbacks bigint, statistics_reset boolean, full_store boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT k.schema_name, k.table_name, k.class, k.mode, o.since, greatest(t.writes - o.writes, 0), greatest(t.scans - o.scans, 0),
-         t.writes < o.writes OR t.scans < o.scans, pg_relation_size('domicile_private.observed') > 67108864
+         greatest(d.rollbacks - o.rollbacks, 0), t.writes < o.writes OR t.scans < o.scans OR d.rollbacks < o.rollbacks,
+         pg_relation_size('domicile_private.observed') > 67108864
   FROM domicile.catalog_table k
   LEFT JOIN domicile.observing o ON (o.schema_name, o.table_name) = (k.schema_name, k.table_name) AND k.mode = 'observe'
   LEFT JOIN LATERAL domicile_private.traffic(to_regclass(format('%I.%I', k.schema_name, k.table_name))) t ON true
+  CROSS JOIN (SELECT pg_stat_get_db_xact_rollback(b.oid) AS rollbacks FROM pg_database b WHERE b.datname = current_database()) d
   ORDER BY 1, 2
 $$;
 

@@ -27,7 +27,7 @@ std::string duration(std::int64_t seconds) {
 }
 
 std::string about(std::int64_t count) {
-  return count > 31 ? fmt::format("~{}", count) : fmt::format("{}", count);
+  return count > 64 ? fmt::format("~{}", count) : fmt::format("{}", count);
 }
 
 std::string_view state_of(const store::ObservedTable& table) {
@@ -56,6 +56,16 @@ std::string next_command(const store::ObservationReport& report) {
 constexpr const char* kNotObservable =
     "not observable before isolation: reads of other organizations' rows (they are counted as "
     "scans, nothing more), statements that touch no row, and what a BEFORE trigger refuses first";
+
+// What the longest observed table's time saw. Of the database, because PostgreSQL counts no closer.
+std::string rolled_back(const store::ObservationReport& report) {
+  std::int64_t most = 0;
+  for (const auto& table : report.tables) most = std::max(most, table.rollbacks);
+  if (most == 0) return "";
+  return fmt::format(
+      "{} transactions of this database were rolled back meanwhile: what they did is not counted\n",
+      most);
+}
 
 std::string refusal_lines(const store::ObservedTable& table) {
   std::string out;
@@ -135,15 +145,19 @@ std::string observation_text(const store::ObservationReport& report) {
     out +=
         "\nthe store of observations was full (64 MB) until now: some statements were not "
         "recorded. Ask for the report more often.\n";
-  return out + fmt::format(
-                   "\n{} other tables are not observed. writes are rows, refused are "
-                   "statements (~ drawn, within 7 %).\n{}\nnext: {}",
-                   other, kNotObservable, next_command(report));
+  return out +
+         fmt::format(
+             "\n{} other tables are not observed. writes are rows, refused are "
+             "statements (~ up to 5 % more: sessions record the last ones later).\n{}{}\nnext: {}",
+             other, rolled_back(report), kNotObservable, next_command(report));
 }
 
 std::string observation_json(const store::ObservationReport& report) {
   Json json = {{"tables", Json::array()},
                {"store_full", report.store_full},
+               {"counts",
+                "never too high; up to 5 % of what a session did beyond its first 64 "
+                "statements of a kind may not be recorded yet"},
                {"not_observable", kNotObservable},
                {"next", next_command(report)}};
   for (const auto& table : report.tables) {
@@ -154,6 +168,7 @@ std::string observation_json(const store::ObservationReport& report) {
       one["since"] = table.since;
       one["writes"] = table.writes;
       one["scans"] = table.scans;
+      one["rolled_back_transactions"] = table.rollbacks;
       one["statistics_reset"] = table.statistics_reset;
       one["refused"] = table.refused();
       one["ready"] = table.ready();

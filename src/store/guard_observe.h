@@ -12,7 +12,8 @@
 namespace domicile::store {
 
 // `table` is the quoted name. Each adds to guard.guard, and to functions and grants what that needs.
-void observe_key(TableGuard& guard, const std::string& table, const std::string& key, bool mixed);
+void observe_key(TableGuard& guard, const std::string& table, const std::string& key, bool mixed,
+                 domain::KeyType type);
 void observe_path(TableGuard& guard, const std::string& table, const ResolvedPath& path,
                   domain::KeyType type);
 void observe_person(TableGuard& guard, const std::string& table);

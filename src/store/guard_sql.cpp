@@ -194,7 +194,8 @@ class Planner {
           fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_owner", q(table.name.schema)));
       guard.grants.push_back(
           fmt::format("GRANT SELECT ({}) ON {} TO domicile_owner", q(table.key), table_));
-      if (guard.mode == Mode::observe) return observe_key(guard, table_, table.key, mixed);
+      if (guard.mode == Mode::observe)
+        return observe_key(guard, table_, table.key, mixed, catalog_.key_type);
       homed = [key = q(table.key)](const std::string& row, bool) {
         return fmt::format("domicile.homed({}{})", row, key);
       };

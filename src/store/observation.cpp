@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kTables = R"(
   SELECT schema_name, table_name, class, mode, coalesce(pg_catalog.to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), ''),
          coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - since), 0)::int8, coalesce(writes, 0), coalesce(scans, 0),
-         coalesce(statistics_reset, false), full_store
+         coalesce(statistics_reset, false), full_store, coalesce(rollbacks, 0)
   FROM domicile.observed_tables())";
 
 // The days are joined again; organizations only as the three most frequent.
@@ -52,6 +52,7 @@ Result<ObservationReport> read_observations(pg::Connection& connection) {
     table.writes = tables.integer(i, 6);
     table.scans = tables.integer(i, 7);
     table.statistics_reset = tables.boolean(i, 8);
+    table.rollbacks = tables.integer(i, 10);
     report.store_full = report.store_full || tables.boolean(i, 9);
     by_label[quoted(table.name)] = report.tables.size();
     report.tables.push_back(std::move(table));

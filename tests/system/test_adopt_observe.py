@@ -195,16 +195,16 @@ def test_what_goes_wrong_while_recording_changes_no_result(region):
         region.execute(upgrade.format("DROP CONSTRAINT never"))
 
 
-def test_records_stay_few_the_estimate_close_and_a_rare_statement_is_not_lost(region):
+def test_records_stay_few_the_count_is_close_and_never_too_high_and_a_rare_statement_is_not_lost(region):
     with region.connect("pool") as c:
         for i in range(5000):
             c.execute("INSERT INTO app.loose (org_id) VALUES (7)", prepare=True)
             if i == 4321:
                 c.execute("INSERT INTO app.loose (org_id, v) VALUES (7, 'rare')")
-    assert region.one("SELECT count(*) FROM domicile_private.observed") < 200
+    assert region.one("SELECT count(*) FROM domicile_private.observed") < 300
     found = region.report()["app.loose"]["refusals"]
     total = sum(r["statements"] for r in found)
-    assert 4650 < total < 5350, total
+    assert 0.95 * 5001 <= total <= 5001, total
     assert any("v) VALUES" in r["statement"] for r in found)
 
 
