@@ -3,9 +3,9 @@
 -- Sessions append rows to a table without any index, and look at nothing that others write: no row lock, no unique key,
 -- nothing that SERIALIZABLE could see a conflict in. A rolled back transaction takes its rows with it (a report says how many
 -- there were); a crash of the server takes nothing. Growth is bounded twice: a session records each of its first 64
--- statements per table and reason, then one for several, 32 for each doubling, with how many there were since; and every
+-- statements per table and reason, then one for several, 16 for each doubling, with how many there were since; and every
 -- statement of a kind that it has not recorded yet. Past 64 MB nothing is appended until a report folds what is there.
--- So a count is never too high, and what is missing from it is what sessions have not recorded yet: under 5 % of each.
+-- So a count is never too high, and what is missing from it is what sessions have not recorded yet: under 10 % of each.
 SET LOCAL ROLE domicile_owner;
 -- Logged, and deleted from also where a publication FOR ALL TABLES asks for a replica identity.
 ALTER TABLE domicile_private.observed SET LOGGED, REPLICA IDENTITY FULL;
@@ -56,9 +56,11 @@ BEGIN
 END
 $$;
 
--- Do row security's policies not bind this role?
-CREATE FUNCTION domicile_private.past_policies(who name) RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT coalesce((SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = who), false)
+-- Do row security's policies not bind this role? PL/pgSQL, because it keeps the plan.
+CREATE FUNCTION domicile_private.past_policies(who name) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN coalesce((SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) who), false);
+END
 $$;
 
 -- The client's statement is COPY: row security refuses COPY FROM, whatever the context.
@@ -135,7 +137,7 @@ BEGIN
     ELSE
       weight := passed + 1;
       passed := 0;
-      WHILE n >= 64 * step AND step < 4096 LOOP step := step * 2; END LOOP;
+      WHILE n >= greatest(32 * step, 64) AND step < 4096 LOOP step := step * 2; END LOOP;
       -- Not always as many, because applications repeat themselves.
       quota := CASE WHEN step = 1 THEN 0 ELSE step / 2 + abs(hashint8(n)::bigint) % step END;
       given := least(quota, 64);
@@ -176,22 +178,34 @@ BEGIN
 END
 $$;
 
--- Only for tables that are observed: the functions that lead here are open to everybody.
+-- Only for tables that are observed: the functions that lead here are open to everybody. The last fingerprint is kept in the
+-- session with the hash of its statement, because making one costs as much as all the rest.
 CREATE FUNCTION domicile_private.append_observation(why text, spec text, organization text, weight bigint)
-RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  label text;
+  slot text := concat('domicile.f', why, spec);
+  mark text := to_hex(hashtextextended(current_query(), 0)) || ' ';
+  print text := current_setting(slot, true);
 BEGIN
-  IF pg_relation_size('domicile_private.observed') > 67108864 THEN RETURN; END IF;
-  INSERT INTO domicile_private.observed
-  SELECT clock_timestamp(), k.label, CASE WHEN why = 'no_context' AND domicile_private.copies(append_observation.spec) THEN 'copy' ELSE why END,
-         CASE substr(append_observation.spec, 2, 1) WHEN 'I' THEN 'INSERT' WHEN 'U' THEN 'UPDATE' WHEN 'D' THEN 'DELETE' ELSE 'TRUNCATE' END
-           || CASE WHEN pg_trigger_depth() > 0 AND why <> 'truncate' THEN ' by a trigger' ELSE '' END,
-         left(organization, 255),
-         CASE WHEN session_user::text ~ '{{role_pattern}}' THEN 'an organization''s role' ELSE session_user::text END,
-         regexp_replace(left(current_setting('application_name'), 64), '[0-9]+|\S*@\S*', '#', 'g'),
-         domicile_private.fingerprint(current_query()), append_observation.weight
-  FROM (SELECT '"' || replace(c.schema_name, '"', '""') || '"."' || replace(c.table_name, '"', '""') || '"' AS label
-        FROM domicile.observing o JOIN domicile.catalog_table c ON (c.schema_name, c.table_name) = (o.schema_name, o.table_name)
-        WHERE c.mode = 'observe' AND o.digits = substr(append_observation.spec, 3)) k;
+  SELECT '"' || replace(c.schema_name, '"', '""') || '"."' || replace(c.table_name, '"', '""') || '"' INTO label
+  FROM domicile.observing o JOIN domicile.catalog_table c ON (c.schema_name, c.table_name) = (o.schema_name, o.table_name)
+  WHERE c.mode = 'observe' AND o.digits = substr(append_observation.spec, 3);
+  IF label IS NULL OR pg_relation_size('domicile_private.observed') > 67108864 THEN RETURN; END IF;
+  IF starts_with(print, mark) THEN
+    print := substr(print, length(mark) + 1);
+  ELSE
+    print := domicile_private.fingerprint(current_query());
+    PERFORM set_config(slot, mark || print, false);
+  END IF;
+  INSERT INTO domicile_private.observed VALUES
+    (clock_timestamp(), label, CASE WHEN why = 'no_context' AND domicile_private.copies(append_observation.spec) THEN 'copy' ELSE why END,
+     CASE substr(append_observation.spec, 2, 1) WHEN 'I' THEN 'INSERT' WHEN 'U' THEN 'UPDATE' WHEN 'D' THEN 'DELETE' ELSE 'TRUNCATE' END
+       || CASE WHEN pg_trigger_depth() > 0 AND why <> 'truncate' THEN ' by a trigger' ELSE '' END,
+     left(append_observation.organization, 255),
+     CASE WHEN session_user::text ~ '{{role_pattern}}' THEN 'an organization''s role' ELSE session_user::text END,
+     regexp_replace(left(current_setting('application_name'), 64), '[0-9]+|\S*@\S*', '#', 'g'), print, append_observation.weight);
 END
 $$;
 

@@ -148,7 +148,7 @@ std::string observation_text(const store::ObservationReport& report) {
   return out +
          fmt::format(
              "\n{} other tables are not observed. writes are rows, refused are "
-             "statements (~ up to 5 % more: sessions record the last ones later).\n{}{}\nnext: {}",
+             "statements (~ up to 10 % more: sessions record the last ones later).\n{}{}\nnext: {}",
              other, rolled_back(report), kNotObservable, next_command(report));
 }
 
@@ -156,7 +156,7 @@ std::string observation_json(const store::ObservationReport& report) {
   Json json = {{"tables", Json::array()},
                {"store_full", report.store_full},
                {"counts",
-                "never too high; up to 5 % of what a session did beyond its first 64 "
+                "never too high; up to 10 % of what a session did beyond its first 64 "
                 "statements of a kind may not be recorded yet"},
                {"not_observable", kNotObservable},
                {"next", next_command(report)}};

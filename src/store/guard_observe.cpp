@@ -58,7 +58,7 @@ std::string observer(const TableGuard& guard, char kind, char operation, domain:
   return fmt::format(
       R"(CREATE OR REPLACE FUNCTION {name}(o {type}) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $observer$
 DECLARE
-  state pg_catalog.text := pg_catalog.current_setting('domicile.no_context{what}', true);
+  state pg_catalog.text;
   stamp pg_catalog.text;
   never pg_catalog.bool;
 BEGIN
@@ -68,14 +68,21 @@ BEGIN
        AND domicile_private.entered_now(){no_copy} THEN
       RETURN never;
     END IF;
-  ELSIF state OPERATOR(pg_catalog.~~) '_____________.%'
-     AND pg_catalog.strpos(state, pg_catalog.to_hex(pg_catalog.hashtext(pg_catalog.current_query()))) OPERATOR(pg_catalog.>) 0
-     AND {home_of} IS NOT NULL THEN
+  ELSE
+    state := pg_catalog.current_setting('domicile.no_context{what}', true);
     stamp := domicile_private.statement_stamp();
-    IF NOT pg_catalog.starts_with(state, stamp) THEN
-      state := pg_catalog.set_config('domicile.no_context{what}', stamp OPERATOR(pg_catalog.||) pg_catalog.substr(state, 15), false);
+    IF state OPERATOR(pg_catalog.~~) '_____________.%'
+       AND pg_catalog.strpos(state, pg_catalog.to_hex(pg_catalog.hashtext(pg_catalog.current_query()))) OPERATOR(pg_catalog.>) 0
+       AND {home_of} IS NOT NULL
+       AND (pg_catalog.starts_with(state, stamp)
+            OR pg_catalog.set_config('domicile.no_context{what}', pg_catalog.overlay(state, stamp, 1, 14), false) IS NOT NULL) THEN
+      RETURN never;
     END IF;
-    RETURN never;
+    IF state OPERATOR(pg_catalog.<>) '' AND {home_of} IS NOT NULL THEN
+      never := NOT (pg_catalog.starts_with(state, stamp)
+                    OR domicile_private.observe_next('no_context', '{what}', o::pg_catalog.text, true, 'domicile.no_context{what}', state, stamp));
+      RETURN never;
+    END IF;
   END IF;
   never := NOT domicile_private.observe_other(o, '{what}');
   RETURN never;

@@ -1,7 +1,7 @@
 // What mode observe recorded, read for a report: which tables, how much of their traffic
 // enforcement would have refused, and why. Reading folds the sessions' records into sums (sql/region/
 // 0300_observe.sql); it needs domicile_node, or the installer. Counts are never too high; what a
-// session did since its last record is missing, at most 5 % of what it did, and nothing of its
+// session did since its last record is missing, at most 10 % of what it did, and nothing of its
 // first 64 statements of a kind.
 //
 // Not observable, and said in every report: reads, statements that touched no row, and what was

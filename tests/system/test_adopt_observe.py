@@ -201,10 +201,10 @@ def test_records_stay_few_the_count_is_close_and_never_too_high_and_a_rare_state
             c.execute("INSERT INTO app.loose (org_id) VALUES (7)", prepare=True)
             if i == 4321:
                 c.execute("INSERT INTO app.loose (org_id, v) VALUES (7, 'rare')")
-    assert region.one("SELECT count(*) FROM domicile_private.observed") < 300
+    assert region.one("SELECT count(*) FROM domicile_private.observed") < 200
     found = region.report()["app.loose"]["refusals"]
     total = sum(r["statements"] for r in found)
-    assert 0.95 * 5001 <= total <= 5001, total
+    assert 0.9 * 5001 <= total <= 5001, total
     assert any("v) VALUES" in r["statement"] for r in found)
 
 
