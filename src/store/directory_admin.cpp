@@ -312,7 +312,10 @@ Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
     std::vector<domain::Event> events;
     for (int row = 0; row < rows.size(); ++row) {
       domain::Event event;
-      event.kind = domain::EventKind::grant_changed;
+      // Modes and windows, see sql/region/0310_region_events.sql.
+      const bool policy =
+          rows.text(row, 2).starts_with("region.") || rows.text(row, 2).starts_with("maintenance.");
+      event.kind = policy ? domain::EventKind::policy_changed : domain::EventKind::grant_changed;
       event.outcome = domain::Outcome::allowed;
       event.time = WallTime(std::chrono::milliseconds(rows.integer(row, 1)));
       event.operation = rows.text(row, 2);
@@ -323,9 +326,13 @@ Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
       event.acting_organization = domain::OrgKey(rows.text(row, 5));
       event.actor_role = rows.text(row, 11);
       event.resource = rows.text(row, 8);
-      event.details = {{"subject", std::string(rows.text(row, 6))},
-                       {"permissions", std::string(rows.text(row, 7))},
-                       {"operator", std::string(rows.text(row, 10))}};
+      if (policy) {
+        event.details = {{"scope", std::string(rows.text(row, 7))}};
+      } else {
+        event.details = {{"subject", std::string(rows.text(row, 6))},
+                         {"permissions", std::string(rows.text(row, 7))}};
+      }
+      event.details.emplace_back("operator", std::string(rows.text(row, 10)));
       if (!rows.text(row, 9).empty()) event.details.emplace_back("ticket", rows.text(row, 9));
       events.push_back(std::move(event));
     }

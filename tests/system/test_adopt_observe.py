@@ -283,3 +283,13 @@ def test_a_table_that_inherits_from_an_observed_one_has_its_class(region):
     assert region.refusals("app.base") == {("foreign_row", "INSERT"): 1}
     with region.connect("installer") as c:
         c.execute("SET ROLE app_owner; DROP TABLE app.heir")
+
+
+def test_a_change_of_mode_waits_for_the_event_log_and_the_same_mode_again_does_not(region):
+    region.execute("DELETE FROM domicile_directory.outbox")
+    region.mode("off", "--table", "app.loose")
+    region.mode("observe", "--table", "app.loose")
+    region.mode("observe", "--table", "app.loose")
+    with region.connect() as c:
+        found = c.execute("SELECT operation, resource, by_operator FROM domicile_directory.outbox ORDER BY id").fetchall()
+    assert found == [("region.off", "table:app.loose", "installer"), ("region.observe", "table:app.loose", "installer")]

@@ -153,6 +153,19 @@ def test_administrators_changes_reach_the_event_log(world):
         assert wait_until(lambda: db.execute("SELECT count(*) FROM domicile_directory.outbox").fetchone()[0] == 0, 10, "an empty outbox")
 
 
+def test_windows_and_changes_of_mode_reach_the_event_log(world):
+    with world.local.superuser(CANADA) as db:
+        db.execute("SELECT domicile_private.begin_maintenance('OPS-77', interval '1 hour', ARRAY['ddl'], '{}')")
+        db.execute("SELECT * FROM domicile_private.end_maintenance()")
+
+    def recorded():
+        return [e for e in world.events(CANADA) if "OPS-77" in json.dumps(e)]
+
+    assert len(wait_until(lambda: len(recorded()) >= 2 and recorded(), 20, "both events of the window")) == 2
+    assert {e["metadata"]["event_code"] for e in recorded()} == {"policy_changed"}
+    assert {"maintenance.begin", "maintenance.end"} == {word for word in ("maintenance.begin", "maintenance.end") if word in json.dumps(recorded())}
+
+
 def test_sign_ins_are_on_record_without_names_or_passwords(world):
     status, body, _ = world.sign_in()
     jti = world.believe(body["access_token"])["jti"]
