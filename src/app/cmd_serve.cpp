@@ -9,7 +9,19 @@
 namespace domicile::app {
 namespace {
 
-constexpr std::chrono::seconds kDrain{20};
+// Connections were cut at the end of the drain.
+constexpr int kExitCut = 3;
+
+// Whoever sends requests here has time to see that /readyz says no; SIGINT ends the wait, and from
+// then on the process. SIGTERM stays blocked: supervisors repeat it.
+void wait_for_notice(std::chrono::milliseconds notice) {
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  const timespec limit{notice.count() / 1000, notice.count() % 1000 * 1'000'000};
+  sigtimedwait(&interrupt, nullptr, &limit);
+  pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
+}
 
 Result<int> serve(const std::string& file, bool check_only) {
   const NodeConfig config = TRY(load_node_config(file));
@@ -34,9 +46,18 @@ Result<int> serve(const std::string& file, bool check_only) {
     if (signal != SIGHUP) break;
     node->reload();
   }
-  log_info("node", "stopping: finishing what is under way");
-  node->stop(kDrain);
-  return 0;
+  log_info("node", "stopping: finishing what is under way; SIGINT (again) ends it at once");
+  node->announce_drain();
+  wait_for_notice(config.drain_notice_ms);
+  const std::size_t cut = node->drain();
+  node->stop();
+  if (cut == 0) {
+    log_info("node", "stopped: everything under way was answered");
+    return 0;
+  }
+  log_error("node", fmt::format("stopped: {} connections were cut after {} ms (http.drain_ms)", cut,
+                                config.drain_ms.count()));
+  return kExitCut;
 }
 
 }  // namespace
@@ -48,7 +69,10 @@ void add_serve(CLI::App& root, Cli& cli) {
   auto check_only = std::make_shared<bool>(false);
   verb->add_option("--config", *file, "The node's TOML file (docs/getting-started.md)")->required();
   verb->add_flag("--check", *check_only, "Validate the file and reach what it names, then exit");
-  verb->footer("SIGTERM and SIGINT drain and stop; SIGHUP reads certificate and routes again.");
+  verb->footer(
+      "SIGTERM and SIGINT drain and stop: exit 0 when everything under way was answered, 3 when "
+      "the\n"
+      "deadline cut something. SIGHUP reads certificate, routes and the proxies' token again.");
   verb->callback(cli.run([file, check_only] { return serve(*file, *check_only); }));
 }
 

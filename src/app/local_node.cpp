@@ -89,7 +89,8 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
   const std::string text = fmt::format(
       "# Written by domicile up before every start.\n"
       "[node]\nregion = \"{}\"\nstate_directory = \"state\"\n\n"
-      "[http]\nlisten = \"127.0.0.1:{}\"\ncertificate = \"door.pem\"\nkey = \"door.key\"\n\n"
+      "[http]\nlisten = \"127.0.0.1:{}\"\ncertificate = \"door.pem\"\nkey = \"door.key\"\n"
+      "loops = 1\n\n"
       "[database]\ndsn_file = \"node.dsn\"\n\n"
       "[registry]\n{}\n"
       "[peers]\ntoken_file = \"peer.token\"\nca_file = \"ca.pem\"\npepper_file = \"pepper\"\n\n"

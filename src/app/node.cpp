@@ -1,10 +1,9 @@
 #include "app/node.h"
 
-#include <mutex>
-
 #include <fmt/format.h>
 
 #include "app/external_issuers.h"
+#include "app/node_files.h"
 #include "app/node_handlers.h"
 #include "app/roles_file.h"
 #include "audit/ledger.h"
@@ -21,6 +20,7 @@
 #include "registry/pg_home_store.h"
 #include "registry/postgresql_store.h"
 #include "registry/region_watch.h"
+#include "runtime/cores.h"
 #include "store/directory_pg.h"
 #include "store/registry_domain_hash.h"
 
@@ -49,14 +49,7 @@ Result<Secrets> read_secrets(const NodeConfig& config) {
                                            config.peer_token_file.string()));
   }
   if (!config.pepper_file.empty()) secrets.pepper = TRY(read_secret_file(config.pepper_file));
-  if (!config.authorize_token_file.empty()) {
-    secrets.authorize_token = TRY(read_secret_file(config.authorize_token_file));
-    if (secrets.authorize_token.reveal().size() < 32) {
-      return fail(Code::invalid, fmt::format("{}: has at least 32 characters; make one with: "
-                                             "openssl rand -hex 32",
-                                             config.authorize_token_file.string()));
-    }
-  }
+  secrets.authorize_token = TRY(load_authorize_token(config));
   const Secret key = TRY(read_secret_file(config.issuer_key_file));
   auto bytes = from_hex(key.reveal());
   if (!bytes || bytes->size() != 32) {
@@ -67,18 +60,6 @@ Result<Secrets> read_secrets(const NodeConfig& config) {
   }
   secrets.issuer_key = Secret(std::move(*bytes));
   return secrets;
-}
-
-Result<std::shared_ptr<const policy::RoutePolicy>> load_routes(const NodeConfig& config) {
-  const std::string text = TRY(read_file(config.routes_file, 4u << 20));
-  auto policy = TRY(policy::RoutePolicy::parse(text, config.routes_file.string()));
-  for (const std::string& name : policy->upstreams()) {
-    if (name == "app") continue;
-    return fail(Code::invalid,
-                fmt::format("{}: upstream '{}' is not configured; this node has one, \"app\"",
-                            config.routes_file.string(), name));
-  }
-  return policy;
 }
 
 std::function<Result<token::ContextSigner>()> signer_maker(const store::ContextKey& key) {
@@ -176,13 +157,20 @@ struct Node::Parts {
     gateway::HttpGatewayOptions options;
     options.listener.address = config.listen.host == "localhost" ? "127.0.0.1" : config.listen.host;
     options.listener.port = config.listen.port;
-    options.listener.loops = config.loops;
+    options.listener.loops = config.loops != 0 ? config.loops : runtime::available_cores();
     options.listener.tls = !config.certificate.empty();
     options.listener.tls_files = {config.certificate.string(), config.key.string()};
     options.region = config.region;
     options.upstreams = {
         {"app", fmt::format("http://{}:{}", config.upstream.host, config.upstream.port)}};
     options.workers = config.worker_threads;
+    options.limits.head_ms = config.head_ms;
+    options.limits.body_idle_ms = config.body_idle_ms;
+    options.limits.idle_ms = config.idle_ms;
+    options.connect_ms = config.connect_ms;
+    options.upstream_response_ms = config.response_ms;
+    options.upstream_idle_ms = config.response_idle_ms;
+    options.total_ms = config.total_ms;
     options.authorize_proxies = TRY(gateway::AddressList::parse(config.authorize_proxies));
     options.authorize_token = secrets.authorize_token;
     return options;
@@ -216,7 +204,7 @@ struct Node::Parts {
         TRY(door_options(secrets)),
         {.clock = clock,
          .events = *ledger,
-         .policy = TRY(load_routes(config)),
+         .policy = TRY(load_routes(config)).policy,
          .snapshot = follower->current(),
          .make_verifier = [] { return token::TokenVerifier({}, {}); },
          .make_signer = signer_maker(watch->first_key()),
@@ -279,11 +267,11 @@ struct Node::Parts {
 };
 
 Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
-Node::~Node() { stop(std::chrono::milliseconds(0)); }
+Node::~Node() { stop(); }
 
 Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock& clock) {
   const Secrets secrets = TRY(read_secrets(config));
-  TRY(load_routes(config));  // before anything is opened: a bad route file changes nothing
+  (void)TRY(load_routes(config));  // before anything is opened: a bad route file changes nothing
   TRY(load_roles_file(config.roles_file));
   TRY(load_external_issuers(config.external_file));
   std::error_code error;
@@ -316,22 +304,37 @@ Result<void> Node::start() {
 std::uint16_t Node::port() const { return parts_->door->port(); }
 
 void Node::reload() {
-  if (!parts_->config.certificate.empty()) {
-    const auto certificate = parts_->door->reload_certificate();
-    if (!certificate) log_error("reload", certificate.error().message);
+  Parts& p = *parts_;
+  const auto note = [&p](std::string_view part, const std::filesystem::path& file,
+                         const Result<void>& outcome, std::string_view sha256 = "") {
+    note_reload(*p.ledger, p.clock, p.config, part, file, outcome, sha256);
+  };
+  if (!p.config.certificate.empty()) {
+    note("certificate", p.config.certificate, p.door->reload_certificate());
   }
-  auto routes = load_routes(parts_->config);
-  const auto done = routes ? parts_->door->update_policy(std::move(*routes))
-                           : Result<void>(std::unexpected(std::move(routes).error()));
-  if (!done)
-    log_error("reload", done.error().message);
-  else
-    log_info("reload", "certificate and routes are read again");
+  auto routes = load_routes(p.config);
+  if (routes) {
+    note("routes", p.config.routes_file, p.door->update_policy(std::move(routes->policy)),
+         routes->sha256);
+  } else {
+    note("routes", p.config.routes_file, std::unexpected(std::move(routes).error()));
+  }
+  if (p.config.authorize_token_file.empty()) return;
+  auto token = load_authorize_token(p.config);
+  if (token) p.door->update_authorize_token(std::move(*token));
+  note("authorize_token", p.config.authorize_token_file,
+       token ? Result<void>() : std::unexpected(std::move(token).error()));
 }
 
-void Node::stop(std::chrono::milliseconds deadline) {
+void Node::announce_drain() { parts_->door->announce_drain(); }
+
+std::size_t Node::drain() {
+  parts_->follower->release_waiting();  // peers that wait for news are under way as well
+  return parts_->door->drain(parts_->config.drain_ms);
+}
+
+void Node::stop() {
   if (parts_ == nullptr) return;
-  if (parts_->door != nullptr && deadline.count() > 0) parts_->door->drain(deadline);
   // Whoever calls the door ends before the door does.
   if (parts_->follower != nullptr) parts_->follower->stop();
   parts_->peer_keys.reset();

@@ -8,7 +8,7 @@
 // without; the registry can: known organizations are served from the snapshot on disk.
 #pragma once
 
-#include <chrono>
+#include <cstddef>
 #include <memory>
 
 #include "app/node_config.h"
@@ -27,10 +27,15 @@ class Node {
 
   Result<void> start();
   std::uint16_t port() const;
-  // Reads certificate and routes again; what cannot be read stays as it was.
+  // Reads certificate, routes and the proxies' token again; what cannot be read stays as it was.
+  // Each is an event.
   void reload();
-  // Finishes what is under way, at most until the deadline, then stops everything in reverse order.
-  void stop(std::chrono::milliseconds deadline);
+  // /readyz says no from now on; everything is still served.
+  void announce_drain();
+  // Takes no new connections, finishes what is under way within the configured time. The number of connections that were still open then.
+  std::size_t drain();
+  // Stops everything in reverse order; what is under way is cut.
+  void stop();
 
  private:
   struct Parts;

@@ -61,6 +61,12 @@ class Loader {
   unsigned number(std::string_view key, unsigned otherwise, std::int64_t most) {
     return static_cast<unsigned>(reader_.integer(key, 1, most).value_or(otherwise));
   }
+  void duration(std::string_view key, std::chrono::milliseconds& out, std::int64_t least) {
+    constexpr std::int64_t kHourMs = 3'600'000;
+    if (const auto given = reader_.integer(key, least, kHourMs)) {
+      out = std::chrono::milliseconds(*given);
+    }
+  }
   std::string base_url(std::string_view key, std::string_view remedy) {
     const std::string text = reader_.required_text(key, remedy);
     if (text.empty()) return text;
@@ -98,8 +104,13 @@ class Loader {
       reader_.error("http.listen",
                     "is not a loopback address: give http.certificate and http.key for TLS");
     }
-    config_.loops = number("http.loops", 1, 256);
+    config_.loops = number("http.loops", 0, 256);
     config_.worker_threads = number("http.worker_threads", 4, 256);
+    duration("http.head_ms", config_.head_ms, 100);
+    duration("http.body_idle_ms", config_.body_idle_ms, 100);
+    duration("http.idle_ms", config_.idle_ms, 100);
+    duration("http.drain_notice_ms", config_.drain_notice_ms, 0);
+    duration("http.drain_ms", config_.drain_ms, 100);
   }
 
   void stores() {
@@ -132,6 +143,10 @@ class Loader {
     config_.external_file = optional_path("issuer.external");
     config_.routes_file = path("gateway.routes", "the application's route file");
     config_.upstream = endpoint("gateway.upstream", "127.0.0.1:9000");
+    duration("gateway.connect_ms", config_.connect_ms, 10);
+    duration("gateway.response_ms", config_.response_ms, 10);
+    duration("gateway.response_idle_ms", config_.response_idle_ms, 10);
+    duration("gateway.total_ms", config_.total_ms, 0);
     config_.authorize_proxies = reader_.texts("gateway.authorize_proxies");
     const auto proxies = gateway::AddressList::parse(config_.authorize_proxies);
     if (!proxies) reader_.error("gateway.authorize_proxies", proxies.error().message);

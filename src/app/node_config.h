@@ -9,8 +9,13 @@
 //     listen = "127.0.0.1:8443"
 //     certificate = "door.pem"          # both absent: plain HTTP, on loopback only
 //     key = "door.key"
-//     loops = 2                         # event loops, one thread each
+//     loops = 2                         # event loops, one thread each; absent: one per core
 //     worker_threads = 4
+//     head_ms = 10000                   # deadlines of a client: its request's head,
+//     body_idle_ms = 30000              # no byte of the body,
+//     idle_ms = 75000                   # no next request
+//     drain_notice_ms = 0               # SIGTERM: /readyz says no this long before the door closes
+//     drain_ms = 20000                  # and then what is under way has this long
 //   [database]
 //     dsn_file = "node.dsn"             # the regional store, as a member of domicile_node
 //     connections = 4
@@ -30,12 +35,17 @@
 //   [gateway]
 //     routes = "routes.toml"
 //     upstream = "127.0.0.1:9000"       # the application
+//     connect_ms = 3000                 # deadlines of the application: its connection,
+//     response_ms = 60000               # the first byte of its answer,
+//     response_idle_ms = 60000          # the next bytes,
+//     total_ms = 0                      # a request from head to end; 0: as long as bytes flow
 //     authorize_proxies = ["10.2.0.0/16"]        # other proxies that may ask /authorize; absent: nobody
 //     authorize_token_file = "authorize.token"   # optional: and only with this in Domicile-Proxy-Token
 //   [audit]
 //     directory = "audit"
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -56,6 +66,7 @@ enum class RegistrySource { postgresql, peer };
 
 struct NodeConfig {
   using Path = std::filesystem::path;
+  using Milliseconds = std::chrono::milliseconds;
 
   domain::RegionId region;
   Path state_directory;
@@ -63,8 +74,13 @@ struct NodeConfig {
   Endpoint listen;
   Path certificate;  // empty: plain HTTP, allowed on loopback only
   Path key;
-  unsigned loops = 1;
+  unsigned loops = 0;  // 0: one per core
   unsigned worker_threads = 4;
+  Milliseconds head_ms{10'000};
+  Milliseconds body_idle_ms{30'000};
+  Milliseconds idle_ms{75'000};
+  Milliseconds drain_notice_ms{0};
+  Milliseconds drain_ms{20'000};
 
   Path database_dsn_file;
   unsigned database_connections = 4;
@@ -83,6 +99,10 @@ struct NodeConfig {
 
   Path routes_file;
   Endpoint upstream;
+  Milliseconds connect_ms{3'000};
+  Milliseconds response_ms{60'000};
+  Milliseconds response_idle_ms{60'000};
+  Milliseconds total_ms{0};  // 0: any
   std::vector<std::string> authorize_proxies;
   Path authorize_token_file;  // empty: the address is enough
 

@@ -46,7 +46,20 @@ TEST(NodeConfig, ReadsPathsRelativeToTheFile) {
   EXPECT_EQ(config->state_directory, "/etc/domicile/state");
   EXPECT_EQ(config->audit_directory, "/var/lib/domicile/audit");
   EXPECT_EQ(config->listen.port, 8443);
-  EXPECT_EQ(config->loops, 1u);
+  EXPECT_EQ(config->loops, 0u);  // one per core
+  EXPECT_EQ(config->drain_ms.count(), 20'000);
+}
+
+TEST(NodeConfig, ReadsDeadlinesAndRefusesThoseThatCannotBeMeant) {
+  std::string text(kGood);
+  text.replace(text.find("[gateway]\n"), 10, "[gateway]\nresponse_ms = 2500\ntotal_ms = 90000\n");
+  const auto config = parse_node_config(text, "node.toml", "/");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->response_ms.count(), 2500);
+  EXPECT_EQ(config->total_ms.count(), 90'000);
+  text.replace(text.find("2500"), 4, "0");
+  EXPECT_THAT(parse_node_config(text, "node.toml", "/").error().message,
+              HasSubstr("'gateway.response_ms'"));
 }
 
 TEST(NodeConfig, ReportsEveryErrorAtOnceWithItsLine) {

@@ -76,7 +76,7 @@ std::optional<domain::Epoch> parse_epoch(std::string_view text) {
 }  // namespace
 
 DecisionEndpoint::DecisionEndpoint(GatewayLoop& gateway)
-    : gateway_(gateway), context_rule_(context_rule()) {}
+    : gateway_(gateway), context_rule_(context_rule()), token_(gateway.options().authorize_token) {}
 DecisionEndpoint::~DecisionEndpoint() = default;
 
 bool DecisionEndpoint::takes(std::string_view path) const {
@@ -129,8 +129,7 @@ http::Responder* DecisionEndpoint::authorize(http::ServerConnection& connection,
   const HttpGatewayOptions& options = gateway_.options();
   const auto shown = wire::only_field(head, "domicile-proxy-token");
   if (!options.authorize_proxies.contains(connection.peer_ip()) ||
-      (!options.authorize_token.empty() &&
-       (!shown || !equal_constant_time(*shown, options.authorize_token.reveal())))) {
+      (!token_.empty() && (!shown || !equal_constant_time(*shown, token_.reveal())))) {
     domain::Event event = gateway_.event_of(connection, wire::Method::other, {});
     event.operation = "authorize";
     event.reason = "untrusted_proxy";

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/secret.h"
 #include "domain/event.h"
 #include "http/exchange.h"
 #include "policy/route.h"
@@ -36,6 +37,7 @@ class DecisionEndpoint {
   bool takes(std::string_view path) const;
   http::Responder* begin(http::ServerConnection& connection, const wire::RequestHead& head,
                          const wire::CleanPath& path);
+  void set_token(Secret token) { token_ = std::move(token); }
 
  private:
   friend class HeldAnswer;
@@ -57,6 +59,7 @@ class DecisionEndpoint {
 
   GatewayLoop& gateway_;
   const policy::RouteRule context_rule_;
+  Secret token_;               // of the proxies that may ask; empty: the address is enough
   std::vector<char> scratch_;  // of the path in hand
   std::vector<std::unique_ptr<HeldAnswer>> answers_;
   std::vector<HeldAnswer*> free_;

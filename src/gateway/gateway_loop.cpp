@@ -47,7 +47,7 @@ struct GatewayLoop::Counters {
                                           "reason=\"" + std::string(reason) + "\""));
     }
     for (const char* reason : {"upstream_unreachable", "upstream_closed", "upstream_malformed",
-                               "upstream_timeout", "upstream_connect_timeout"}) {
+                               "upstream_timeout", "upstream_connect_timeout", "request_timeout"}) {
       failures.emplace_back(reason, &registry.counter("domicile_gateway_upstream_failures_total",
                                                       "Requests the upstream failed, by reason.",
                                                       "reason=\"" + std::string(reason) + "\""));

@@ -54,6 +54,7 @@ class GatewayLoop final : public http::Service {
   void set_snapshot(std::shared_ptr<const domain::RegistrySnapshot> snapshot);
   void set_policy(std::shared_ptr<const policy::RoutePolicy> policy);
   void set_signer(token::ContextSigner signer) { signer_ = std::move(signer); }
+  void set_authorize_token(Secret token) { decisions_.set_token(std::move(token)); }
   Authenticator& authenticator() { return authenticator_; }
 
   // For the exchanges of this loop.

@@ -196,9 +196,15 @@ Result<void> HttpGateway::update_signer(std::function<Result<token::ContextSigne
 
 Result<void> HttpGateway::reload_certificate() { return state_->server->reload_certificate(); }
 
-void HttpGateway::drain(std::chrono::milliseconds deadline) {
-  state_->draining = true;
-  state_->server->drain(deadline);
+void HttpGateway::update_authorize_token(Secret token) {
+  state_->post([token](GatewayLoop& loop) { loop.set_authorize_token(token); });
+}
+
+void HttpGateway::announce_drain() { state_->draining = true; }
+
+std::size_t HttpGateway::drain(std::chrono::milliseconds deadline) {
+  announce_drain();
+  return state_->server->drain(deadline);
 }
 
 void HttpGateway::stop() { state_->server->stop(); }

@@ -56,8 +56,9 @@ struct HttpGatewayOptions {
   std::chrono::milliseconds connect_ms{3'000};
   std::chrono::milliseconds upstream_response_ms{60'000};  // until the first byte of the answer
   std::chrono::milliseconds upstream_idle_ms{60'000};      // between bytes
-  std::chrono::milliseconds upstream_keep_ms{30'000};      // an unused pooled connection
-  std::size_t upstream_idle_max = 128;                     // pooled per upstream and loop
+  std::chrono::milliseconds total_ms{0};  // a forwarded request from its head to its end; 0: any
+  std::chrono::milliseconds upstream_keep_ms{30'000};  // an unused pooled connection
+  std::size_t upstream_idle_max = 128;                 // pooled per upstream and loop
 };
 
 struct HttpGatewayParts {
@@ -96,10 +97,13 @@ class HttpGateway {
   void update_revocations(std::shared_ptr<const token::RevocationSet> revocations);
   Result<void> update_signer(std::function<Result<token::ContextSigner>()> make_signer);
   Result<void> reload_certificate();  // reads the files again; the old one stays on an error
+  void update_authorize_token(Secret token);
 
+  // /readyz says no from now on; requests are still taken.
+  void announce_drain();
   // Stops accepting, lets requests in flight finish, closes idle connections. Returns when all are
-  // gone or the deadline has passed; the rest is cut by stop().
-  void drain(std::chrono::milliseconds deadline);
+  // gone or the deadline has passed: then the number of connections that stop() will cut.
+  std::size_t drain(std::chrono::milliseconds deadline);
   void stop();
 
   http::Metrics& metrics();  // others may add theirs before start()

@@ -42,6 +42,8 @@ void ProxyExchange::prepare(http::ServerConnection& connection, const wire::Requ
   connects_ = 0;
   recording_ = head_sent_ = connected_ = heard_ = answering_ = paused_ = false;
   reusable_ = retried_ = false;
+  const auto total = gateway_.options().total_ms;
+  until_ = total.count() == 0 ? SteadyTime::max() : gateway_.context().loop.now() + total;
 }
 
 void ProxyExchange::put_back() {
@@ -74,7 +76,7 @@ void ProxyExchange::recorded(bool durable) {
     return;
   }
   recording_ = false;
-  timer_.cancel();
+  disarm();
   http::ServerConnection& connection = *connection_;
   if (!durable) {
     put_back();
@@ -96,6 +98,7 @@ void ProxyExchange::recorded(bool durable) {
 void ProxyExchange::start() {
   held_.reset();
   if (has_body_) {
+    disarm();
     connection_->want_body();  // the upstream is bothered once there is something to give
   } else if (open(UpstreamPool::Want::any)) {
     send_request({});
@@ -110,8 +113,7 @@ bool ProxyExchange::open(UpstreamPool::Want want) {
     return false;
   }
   connected_ = upstream_->io().ready();
-  timer_.set_after(connected_ ? gateway_.options().upstream_response_ms
-                              : gateway_.options().connect_ms);
+  arm(connected_ ? gateway_.options().upstream_response_ms : gateway_.options().connect_ms);
   return true;
 }
 
@@ -133,7 +135,7 @@ void ProxyExchange::on_body(std::string_view bytes) {
   } else {
     send_request(bytes);
   }
-  if (connected_) timer_.set_after(gateway_.options().upstream_response_ms);
+  if (connected_) arm(gateway_.options().upstream_response_ms);
   if (upstream_->io().backlog() > gateway_.options().limits.output_bytes_high) {
     connection_->pause_body();
   }
@@ -147,7 +149,7 @@ void ProxyExchange::on_body_end() {
 
 void ProxyExchange::on_upstream_connected() {
   connected_ = true;
-  timer_.set_after(gateway_.options().upstream_response_ms);
+  arm(gateway_.options().upstream_response_ms);
 }
 
 void ProxyExchange::on_upstream_drained() {
@@ -156,7 +158,7 @@ void ProxyExchange::on_upstream_drained() {
 
 void ProxyExchange::on_drained() {
   if (!std::exchange(paused_, false)) return;
-  timer_.set_after(gateway_.options().upstream_idle_ms);
+  arm(gateway_.options().upstream_idle_ms);
   upstream_->io().resume_reading();
 }
 
@@ -268,7 +270,7 @@ bool ProxyExchange::relay_head(std::string_view& bytes) {
 }
 
 bool ProxyExchange::relay_body(std::string_view prefix, std::string_view bytes) {
-  timer_.set_after(gateway_.options().upstream_idle_ms);
+  arm(gateway_.options().upstream_idle_ms);
   switch (body_) {
     case BodyKind::none: send_to_client(prefix, {}); return complete(!bytes.empty());
     case BodyKind::length: {
@@ -319,7 +321,7 @@ void ProxyExchange::send_to_client(std::string_view first, std::string_view seco
   if (first.empty() && second.empty()) return;
   if (!connection_->send(first, second)) {
     paused_ = true;
-    timer_.cancel();  // the client's own deadline counts now
+    disarm();  // the client's own deadline counts now
   }
 }
 
@@ -351,9 +353,26 @@ void ProxyExchange::fail(int status, std::string_view reason, std::string_view d
   }
 }
 
+// Each phase has its deadline, and the exchange has one that no phase can put off.
+void ProxyExchange::arm(std::chrono::milliseconds delay) {
+  timer_.set(std::min<SteadyTime>(gateway_.context().loop.now() + delay, until_));
+}
+
+void ProxyExchange::disarm() {
+  if (until_ == SteadyTime::max()) {
+    timer_.cancel();
+  } else {
+    timer_.set(until_);
+  }
+}
+
 void ProxyExchange::on_deadline() {
   if (recording_) {
     refuse_unrecorded(*std::exchange(connection_, nullptr));  // recorded() comes when it comes
+    return;
+  }
+  if (gateway_.context().loop.now() >= until_) {
+    fail(504, "request_timeout", "The request took longer than this door allows.");
     return;
   }
   if (!connected_) {

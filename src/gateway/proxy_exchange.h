@@ -5,6 +5,7 @@
 //   recording -> (body) -> connecting -> sent -> answering -> put back
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +68,8 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   void send_to_client(std::string_view first, std::string_view second);
   bool complete(bool excess);
   void fail(int status, std::string_view reason, std::string_view detail);
+  void arm(std::chrono::milliseconds delay);
+  void disarm();
   void on_deadline();
   void put_back();
 
@@ -85,6 +88,7 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   ResponsePlan plan_;
   std::uint64_t left_ = 0;
   unsigned connects_ = 0;
+  SteadyTime until_ = SteadyTime::max();  // the whole exchange's deadline
   bool recording_ = false;
   bool chunked_request_ = false;
   bool has_body_ = false;

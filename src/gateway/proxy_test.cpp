@@ -214,6 +214,23 @@ TEST_F(ProxyTest, LetsGoOfTheUpstreamWhenTheClientLeaves) {
   release.set_value();
 }
 
+TEST_F(ProxyTest, EndsARequestThatTakesTooLongThoughEveryPhaseIsInTime) {
+  options_.total_ms = milliseconds(300);
+  std::promise<void> over;
+  script_ = [waits = over.get_future().share()](const std::string&, int) {
+    waits.wait();
+    return ok("late");
+  };
+  start();
+  auto client = connect();
+  EXPECT_THAT(client.send(request("GET /orgs/7/courses/1")).answer(),
+              HasSubstr("\"reason\":\"request_timeout\""));
+  over.set_value();
+  EXPECT_THAT(
+      gateway_->metrics().page(),
+      HasSubstr("domicile_gateway_upstream_failures_total{reason=\"request_timeout\"} 1\n"));
+}
+
 TEST_F(ProxyTest, DrainsWhatIsInFlightAndStopsInTheMiddleOfIt) {
   std::promise<void> seen, release;
   auto released = release.get_future().share();

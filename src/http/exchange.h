@@ -34,6 +34,8 @@ class Service {
   // `head` and `path` hold during the call only. Null: the connection was answered already.
   virtual Responder* begin(ServerConnection& connection, const wire::RequestHead& head,
                            const wire::CleanPath& path) = 0;
+  // The server has begun to drain: whatever would go on for ever must come to its end.
+  virtual void drain() {}
 };
 
 }  // namespace domicile::http

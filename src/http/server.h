@@ -19,6 +19,7 @@
 namespace domicile::http {
 
 class ServerContext;
+class ServerWorker;
 
 class Server {
  public:
@@ -36,16 +37,17 @@ class Server {
   // Runs a copy of `task` on every loop; dropped once the loops are stopped.
   void post(const std::function<void(Service&)>& task);
   Result<void> reload_certificate();
-  void drain(std::chrono::milliseconds deadline);
+  // New connections are no longer taken, idle ones end, each answer is its connection's last. Waits
+  // until all are gone; the number of those that the deadline left, which stop() cuts.
+  std::size_t drain(std::chrono::milliseconds deadline);
   void stop();
 
  private:
-  class Worker;
   Server(ListenerOptions listener, ServerLimits limits);
   ListenerOptions listener_;
   std::unique_ptr<const ServerLimits> limits_;
   std::uint16_t port_ = 0;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<ServerWorker>> workers_;
 };
 
 }  // namespace domicile::http

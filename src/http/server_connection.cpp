@@ -39,7 +39,9 @@ void ServerConnection::enter(Phase phase) {
       if (connection_.backlog() > 0) {
         set_write_deadline();  // the answer is on its way still
       } else {
-        timer_.set_after(phase == Phase::idle ? limits.idle_ms : limits.linger_ms);
+        timer_.set_after(phase == Phase::lingering ? limits.linger_ms
+                         : context_.draining       ? limits.drain_idle_ms
+                                                   : limits.idle_ms);
       }
       break;
     case Phase::body:
@@ -133,7 +135,7 @@ void ServerConnection::begin(std::string_view head_bytes) {
   body_kind_ = head.section.body;
   body_left_ = head.section.content_length;
   body_bytes_ = 0;
-  body_wanted_ = body_started_ = answer_begun_ = false;
+  body_wanted_ = body_started_ = answer_begun_ = told_close_ = false;
   owes_continue_ = head.expect_continue && body_kind_ != wire::BodyKind::none;
   decoder_ = {};
   enter(body_done() ? Phase::answering : Phase::body);
@@ -159,7 +161,7 @@ void ServerConnection::refuse_fault(wire::Fault fault) {
   context_.counters.malformed_total.add();
   if (phase_ == Phase::idle || phase_ == Phase::head) {
     context_.ids.next(request_id_);
-    head_request_ = answer_begun_ = false;
+    head_request_ = answer_begun_ = told_close_ = false;
   }
   refuse(wire::status_of(fault), wire::reason_of(fault),
          "The request could be understood in more than one way, or not at all.",
@@ -294,9 +296,12 @@ void ServerConnection::set_write_deadline() {
   timer_.set_after(context_.limits.write_idle_ms);
 }
 
-bool ServerConnection::will_close() const {
-  return !persistent_ || !body_done() || context_.draining ||
-         requests_ >= context_.limits.requests_per_connection_max;
+bool ServerConnection::will_close() {
+  if (!persistent_ || !body_done() || context_.draining ||
+      requests_ >= context_.limits.requests_per_connection_max) {
+    told_close_ = true;
+  }
+  return told_close_;
 }
 
 void ServerConnection::count_answer(int status) {
@@ -307,7 +312,8 @@ void ServerConnection::count_answer(int status) {
 void ServerConnection::finish(AfterAnswer after) {
   responder_ = nullptr;
   if (phase_ == Phase::closed) return;
-  if (after == AfterAnswer::close || will_close()) {
+  // A drain that began after the answer's head leaves the client one more request: it was not told.
+  if (after == AfterAnswer::close || told_close_ || !persistent_ || !body_done()) {
     in_ = std::string();
     pending_ = false;
     connection_.finish_writing();
@@ -347,8 +353,18 @@ void ServerConnection::gone() {
   context_.remove(*this);
 }
 
-void ServerConnection::close_if_idle() {
-  if (phase_ == Phase::idle || phase_ == Phase::handshake) gone();
+void ServerConnection::end_if_idle() {
+  if (phase_ == Phase::handshake) {
+    gone();
+    return;
+  }
+  if (phase_ != Phase::idle) return;
+  connection_.look_again();
+  on_readable();
+  if (phase_ != Phase::idle || pending_) return;
+  connection_.finish_writing();
+  enter(Phase::lingering);
+  if (connection_.backlog() == 0) timer_.set_after(context_.limits.drain_idle_ms);
 }
 
 void ServerConnection::on_deadline() {
@@ -361,7 +377,7 @@ void ServerConnection::on_deadline() {
     case Phase::head:
       context_.counters.timeouts_total.add();
       context_.ids.next(request_id_);
-      head_request_ = answer_begun_ = false;
+      head_request_ = answer_begun_ = told_close_ = false;
       refuse(408, "head_timeout", "The request's head did not arrive in time.", AfterAnswer::close);
       return;
     case Phase::body:
@@ -377,6 +393,8 @@ void ServerConnection::on_deadline() {
     case Phase::lingering:
       if (connection_.backlog() > 0) {
         write_deadline_passed();
+      } else if (context_.draining && phase_ == Phase::idle) {
+        end_if_idle();
       } else {
         gone();
       }

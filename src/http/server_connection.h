@@ -50,14 +50,15 @@ class ServerConnection final : public runtime::Disposable, private runtime::Conn
   // An answer in pieces: raw bytes of head and body, then finish(). False: the client is slow, wait
   // for on_drained().
   bool send(std::string_view first, std::string_view second = {});
-  // Whether the answer's head must say `Connection: close`.
-  bool will_close() const;
+  // Whether the answer's head must say `Connection: close`; what was said is then done.
+  bool will_close();
   void count_answer(int status);
   void finish(AfterAnswer after);
   // The answer cannot be completed: the client must notice.
   void abort();
 
-  void close_if_idle();
+  // Draining: with a last look at what the client may have sent just now.
+  void end_if_idle();
 
  private:
   friend class ServerContext;
@@ -102,6 +103,7 @@ class ServerConnection final : public runtime::Disposable, private runtime::Conn
   bool persistent_ = true;
   bool in_begin_ = false;
   bool answer_begun_ = false;
+  bool told_close_ = false;  // this answer's head says that the connection closes
   int minor_version_ = 1;
   std::array<char, RequestIds::kSize> request_id_{};
   wire::HeadScanner scanner_;

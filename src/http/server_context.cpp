@@ -82,11 +82,11 @@ void ServerContext::remove(ServerConnection& connection) {
   }
   connections_.pop_back();
   counters.connections_open.subtract();
-  if (draining && connections_.empty() && on_empty) on_empty();
+  if (connections_.empty() && on_empty) on_empty();
 }
 
 void ServerContext::close_idle() {
-  for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->close_if_idle();
+  for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->end_if_idle();
 }
 
 void ServerContext::destroy_all() {

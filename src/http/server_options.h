@@ -19,7 +19,7 @@ struct TlsFiles {
 struct ListenerOptions {
   std::string address = "127.0.0.1";  // numeric IPv4 or IPv6
   std::uint16_t port = 0;             // 0: any free port
-  unsigned loops = 1;                 // one thread each
+  unsigned loops = 1;                 // one thread each; available_cores() for all there are
   bool tls = false;
   TlsFiles tls_files;
 };
@@ -39,6 +39,11 @@ struct ServerLimits {
   std::uint64_t body_bytes_per_second_min = 512;    // slower bodies run out of time
   std::chrono::milliseconds write_idle_ms{30'000};  // the client takes nothing of the answer
   std::chrono::milliseconds linger_ms{2'000};       // after an answer that closes
+
+  // While draining: connections that the kernel has begun to set up are still accepted for the first,
+  // idle ones may bring one more request within the second; then they are closed.
+  std::chrono::milliseconds drain_accept_ms{100};
+  std::chrono::milliseconds drain_idle_ms{500};
 };
 
 }  // namespace domicile::http

@@ -282,6 +282,31 @@ TEST_F(ServerTest, DrainFinishesWhatIsInFlightAndClosesWhatIsIdle) {
   EXPECT_THROW(connect(), std::runtime_error);
 }
 
+TEST_F(ServerTest, DrainAnswersWhatComesOnOpenConnectionsOnceMore) {
+  limits_.drain_idle_ms = milliseconds(60'000);
+  start(2);
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(connect());
+  EXPECT_EQ(status_of(clients[0].send(kGet).answer()), 200);
+  auto drained =
+      std::async(std::launch::async, [&] { return server_->drain(milliseconds(20'000)); });
+  EXPECT_THROW(for (;;) connect(), std::runtime_error);
+  for (TestClient& client : clients) {
+    EXPECT_THAT(client.send(kGet).answer(), HasSubstr("Connection: close\r\n"));
+    EXPECT_TRUE(client.closed());
+  }
+  EXPECT_EQ(drained.get(), 0u);
+}
+
+TEST_F(ServerTest, DrainCountsWhatItsDeadlineLeaves) {
+  start(2);
+  auto busy = connect();
+  busy.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+  waiting_.get_future().wait();
+  EXPECT_EQ(server_->drain(milliseconds(300)), 1u);
+  release_.set_value();
+}
+
 TEST_F(ServerTest, StopsWhileHandlersAreAtWork) {
   start(2);
   auto waiter = connect();

@@ -115,6 +115,14 @@ void Follower::stop() {
   save(true);
 }
 
+void Follower::release_waiting() {
+  {
+    const std::lock_guard lock(mutex_);
+    released_ = true;
+  }
+  changed_.notify_all();
+}
+
 Follower::Snapshot Follower::current() const {
   const std::lock_guard lock(mutex_);
   return current_;
@@ -127,7 +135,8 @@ FollowerStatus Follower::status() const {
 
 bool Follower::wait_past(std::uint64_t revision, std::chrono::milliseconds at_most) const {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, at_most, [&] { return stopping_ || current_->revision() > revision; });
+  changed_.wait_for(lock, at_most,
+                    [&] { return stopping_ || released_ || current_->revision() > revision; });
   return current_->revision() > revision;
 }
 

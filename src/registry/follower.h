@@ -73,6 +73,8 @@ class Follower {
   FollowerStatus status() const;
   // Blocks until the snapshot is newer than `revision`. False: not within `at_most`, or stopped.
   bool wait_past(std::uint64_t revision, std::chrono::milliseconds at_most) const;
+  // From now on nobody waits there: whoever does is told at once what there is.
+  void release_waiting();
 
   // One round in the caller's thread: ask until there is nothing more. For tests and commands; not
   // while the thread runs.
@@ -97,6 +99,7 @@ class Follower {
   Snapshot current_;
   FollowerStatus status_;
   bool stopping_ = false;
+  bool released_ = false;  // by release_waiting()
 
   // Of the thread that follows.
   RegistryHead mark_;  // the furthest position known from disk, until the source has confirmed it

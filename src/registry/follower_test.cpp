@@ -189,6 +189,13 @@ TEST_F(FollowerTest, TheThreadFollowsTellsAndStops) {
   EXPECT_FALSE(node.wait_past(1000, std::chrono::milliseconds(0)));
 }
 
+TEST_F(FollowerTest, LetsNobodyWaitOnceItIsToldSo) {
+  SystemClock clock;
+  Follower node(source_, clock, {.directory = directory_});
+  const std::jthread releasing([&] { node.release_waiting(); });
+  EXPECT_FALSE(node.wait_past(1000, std::chrono::hours(1)));
+}
+
 TEST(SnapshotFile, EveryBitCountsAndEveryCutShows) {
   FakeRegistry source;
   source.put(1);

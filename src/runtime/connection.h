@@ -46,6 +46,7 @@ class Connection final : private Loop::Watcher {
 
   Read read();
   bool readable() const { return readable_; }  // something may be there that was not read yet
+  void look_again() { readable_ = open(); }    // whatever the kernel's last word was
   void resume_reading();                       // on_readable() follows in this turn if so
 
   void write(std::string_view first, std::string_view second = {});

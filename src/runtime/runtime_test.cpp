@@ -4,8 +4,10 @@
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "runtime/connection.h"
+#include "runtime/cores.h"
 #include "runtime/loop.h"
 #include "runtime/socket.h"
 #include "runtime/timer.h"
@@ -40,6 +42,47 @@ class LoopThread {
   std::unique_ptr<Loop> loop_;
   std::thread thread_;
 };
+
+TEST(Port, IsSharedByLoopsAndNeverWithAnotherWhoAsksForItAlone) {
+  const auto first = listen_tcp(numeric_address("127.0.0.1", 0).value()).value();
+  const auto address = bound_address(first).value();
+  EXPECT_FALSE(listen_tcp(address, Port::shared));
+  ASSERT_TRUE(share_port(first));
+  const auto second = listen_tcp(address, Port::shared);
+  ASSERT_TRUE(second);
+  const auto other = listen_tcp(address);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().reason, "port_in_use");
+}
+
+TEST(Port, TakesNoNewConnectionsOnceItIsToldSoAndKeepsThoseThatWait) {
+  const auto listener = listen_tcp(numeric_address("127.0.0.1", 0).value()).value();
+  const auto address = bound_address(listener).value();
+  const auto connected = [&] {
+    auto fd = connect_tcp(address).value();
+    pollfd poller{fd.get(), POLLOUT, 0};
+    return ::poll(&poller, 1, 200) == 1 ? std::move(fd) : Fd();
+  };
+  const Fd waits = connected();
+  ASSERT_TRUE(waits.valid());
+  ASSERT_TRUE(stop_new_connections(listener));
+  EXPECT_FALSE(connected().valid());
+  const Fd accepted(::accept(listener.get(), nullptr, nullptr));
+  ASSERT_TRUE(accepted.valid());
+  EXPECT_EQ(::send(waits.get(), "a", 1, 0), 1);
+  pollfd poller{accepted.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&poller, 1, 5000), 1);
+}
+
+TEST(Cores, FollowTheQuotaOfTheControlGroup) {
+  EXPECT_EQ(cores_of_quota("200000 100000"), 2u);
+  EXPECT_EQ(cores_of_quota("150000 100000"), 2u);
+  EXPECT_EQ(cores_of_quota("1000 100000"), 1u);
+  for (const char* text : {"max 100000", "", "200000", "200000 ", "200000 0", "-1 100000", "0 1"}) {
+    EXPECT_EQ(cores_of_quota(text), std::nullopt) << text;
+  }
+  EXPECT_GE(available_cores(), 1u);
+}
 
 TEST(Loop, RunsPostedTasksInOrder) {
   LoopThread thread;

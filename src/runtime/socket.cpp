@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 
@@ -105,6 +106,28 @@ Result<Fd> listen_tcp(const Address& address, Port port) {
                 error == EADDRINUSE ? "port_in_use" : "");
   }
   return fd;
+}
+
+Result<void> share_port(const Fd& listener) {
+  const int on = 1;
+  if (::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
+    return fail(Code::unavailable, "SO_REUSEPORT: " + why(errno));
+  }
+  return {};
+}
+
+// The filter sees a segment from its TCP header on; byte 13 holds the flags.
+bool stop_new_connections(const Fd& listener) {
+  constexpr std::uint32_t kSyn = 0x02, kSynOrAck = 0x12, kWhole = 0xffffffff;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, kSynOrAck),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, kWhole),
+  };
+  const sock_fprog filter{std::size(program), program};
+  return ::setsockopt(listener.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) == 0;
 }
 
 Result<Address> bound_address(const Fd& fd) {

@@ -75,6 +75,11 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::server(const std::string& 
     return fail(Code::invalid, fmt::format("{}: not the PEM private key of {}: {}", key_path,
                                            certificate_path, openssl_reason()));
   }
+  // A key of another kind than the certificate's is taken by the call above without a word.
+  if (SSL_CTX_check_private_key(native) != 1) {
+    return fail(Code::invalid, fmt::format("{}: not the private key of {}: {}", key_path,
+                                           certificate_path, openssl_reason()));
+  }
   return context;
 }
 

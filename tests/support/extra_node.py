@@ -12,7 +12,7 @@ from support.postgres import free_port
 
 
 class ExtraNode:
-    def __init__(self, regions: LocalRegions, region_id: str, gateway: str = ""):
+    def __init__(self, regions: LocalRegions, region_id: str, gateway: str = "", http: str = "", upstream: int = 0):
         self.port = free_port()
         original = pathlib.Path(regions.region(region_id)["node_config"])
         text = original.read_text()
@@ -20,6 +20,10 @@ class ExtraNode:
         text = text.replace('state_directory = "state"', 'state_directory = "state-extra"')
         text = text.replace('directory = "audit"', 'directory = "audit-extra"')
         text = text.replace("[gateway]\n", "[gateway]\n" + gateway)
+        if http:
+            text = text.replace("loops = 1\n", http)
+        if upstream:
+            text = re.sub(r'upstream = ".*"', f'upstream = "127.0.0.1:{upstream}"', text)
         self.config = original.with_name("extra.toml")
         self.config.write_text(text)
         self.config.chmod(0o600)
