@@ -89,10 +89,12 @@ void write_tokens(const std::string& path, const crypto::SigningKey& key, unsign
 }
 
 struct Flags {
-  std::string upstream, tokens, audit_directory, key_path, algorithm = "RS256", audit = "bounded";
+  std::vector<std::string> upstreams;
+  std::string tokens, audit_directory, key_path, algorithm = "RS256", audit = "bounded";
   std::string certificate, certificate_key;
   unsigned loops = 1, token_count = 1, cache = 16384, organizations = 1000;
   std::uint16_t port = 0;
+  unsigned organization_rate = 0, organization_burst = 0;
   int head_ms = 10'000, body_ms = 30'000;
 };
 
@@ -120,7 +122,8 @@ int serve(const Flags& flags) {
   options.listener.tls = !flags.certificate.empty();
   options.listener.tls_files = {flags.certificate, flags.certificate_key};
   options.region = domain::RegionId(kHere);
-  options.upstreams = {{"app", flags.upstream}};
+  for (const std::string& url : flags.upstreams) options.upstreams.emplace_back("app", url);
+  options.rates.organization = {flags.organization_rate, flags.organization_burst};
   options.token_cache.capacity = flags.cache;
   options.limits.head_ms = std::chrono::milliseconds(flags.head_ms);
   options.limits.body_idle_ms = std::chrono::milliseconds(flags.body_ms);
@@ -159,7 +162,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("The HTTP door for benchmarks and tests");
   Flags flags;
-  app.add_option("--upstream", flags.upstream)->required();
+  app.add_option("--upstream", flags.upstreams)->required();
   app.add_option("--tokens", flags.tokens)->required();
   app.add_option("--audit-directory", flags.audit_directory)->required();
   app.add_option("--key", flags.key_path)->required();
@@ -172,6 +175,8 @@ int main(int argc, char** argv) {
   app.add_option("--organizations", flags.organizations);
   app.add_option("--certificate", flags.certificate);
   app.add_option("--certificate-key", flags.certificate_key);
+  app.add_option("--organization-rate", flags.organization_rate);
+  app.add_option("--organization-burst", flags.organization_burst);
   app.add_option("--head-ms", flags.head_ms);
   app.add_option("--body-ms", flags.body_ms);
   CLI11_PARSE(app, argc, argv);

@@ -113,16 +113,16 @@ void examine_door(const NodeConfig& config, DoctorReport& report) {
 }
 
 void examine_upstream(const NodeConfig& config, DoctorReport& report) {
-  const std::string host =
-      config.upstream.host.contains(':') ? "[" + config.upstream.host + "]" : config.upstream.host;
-  const std::string where = fmt::format("{}:{}", host, config.upstream.port);
-  const auto answer = get(config, "http://" + where + "/");
-  if (answer) {
-    report.ok(Check::upstream, fmt::format("the application answers at {}", where));
-  } else {
-    report.fail(Check::upstream,
-                fmt::format("the application at {}: {}", where, answer.error().message),
-                "Start it, or correct gateway.upstream: requests get 502 until then.");
+  for (const Endpoint& upstream : config.upstreams) {
+    const std::string where = upstream.text();
+    const auto answer = get(config, "http://" + where + "/");
+    if (answer) {
+      report.ok(Check::upstream, fmt::format("the application answers at {}", where));
+    } else {
+      report.fail(Check::upstream,
+                  fmt::format("the application at {}: {}", where, answer.error().message),
+                  "Start it, or correct gateway.upstream: requests get 502 until then.");
+    }
   }
 }
 

@@ -161,8 +161,10 @@ struct Node::Parts {
     options.listener.tls = !config.certificate.empty();
     options.listener.tls_files = {config.certificate.string(), config.key.string()};
     options.region = config.region;
-    options.upstreams = {
-        {"app", fmt::format("http://{}:{}", config.upstream.host, config.upstream.port)}};
+    for (const Endpoint& upstream : config.upstreams) {
+      options.upstreams.emplace_back("app", "http://" + upstream.text());
+    }
+    options.rates = config.rates;
     options.workers = config.worker_threads;
     options.limits.head_ms = config.head_ms;
     options.limits.body_idle_ms = config.body_idle_ms;

@@ -37,6 +37,8 @@ class Loader {
     http();
     stores();
     doors();
+    config_.rates = {
+        .address = rate("address"), .client = rate("client"), .organization = rate("organization")};
     return std::move(config_);
   }
 
@@ -142,7 +144,7 @@ class Loader {
     config_.roles_file = optional_path("issuer.roles");
     config_.external_file = optional_path("issuer.external");
     config_.routes_file = path("gateway.routes", "the application's route file");
-    config_.upstream = endpoint("gateway.upstream", "127.0.0.1:9000");
+    upstreams();
     duration("gateway.connect_ms", config_.connect_ms, 10);
     duration("gateway.response_ms", config_.response_ms, 10);
     duration("gateway.response_idle_ms", config_.response_idle_ms, 10);
@@ -156,12 +158,48 @@ class Loader {
     }
   }
 
+  void upstreams() {
+    const std::vector<std::string> several = reader_.texts("gateway.upstreams");
+    if (several.empty()) {
+      config_.upstreams = {endpoint("gateway.upstream", "127.0.0.1:9000")};
+      return;
+    }
+    if (reader_.has("gateway.upstream")) {
+      (void)reader_.text("gateway.upstream");
+      reader_.error("gateway.upstreams", "stands beside gateway.upstream: write one of them");
+    }
+    for (const std::string& text : several) {
+      if (const auto parsed = parse_endpoint(text); parsed && parsed->port != 0) {
+        config_.upstreams.push_back(*parsed);
+      } else {
+        reader_.error("gateway.upstreams", "holds what is not host:port; write \"127.0.0.1:9000\"");
+      }
+    }
+  }
+
+  gateway::Rate rate(std::string_view of) {
+    constexpr std::int64_t kMost = 1'000'000;
+    const std::string each = fmt::format("limits.{}_per_second", of);
+    const std::string burst = fmt::format("limits.{}_burst", of);
+    gateway::Rate out;
+    out.per_second = static_cast<unsigned>(reader_.integer(each, 1, kMost).value_or(0));
+    out.burst = static_cast<unsigned>(reader_.integer(burst, 1, kMost).value_or(0));
+    if (out.per_second == 0 && out.burst != 0 && !reader_.has(each)) {
+      reader_.error(burst, fmt::format("needs {} as well", each));
+    }
+    return out;
+  }
+
   TomlReader& reader_;
   const std::filesystem::path& folder_;
   NodeConfig config_;
 };
 
 }  // namespace
+
+std::string Endpoint::text() const {
+  return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
 
 Result<NodeConfig> parse_node_config(std::string_view text, const std::string& name,
                                      const std::filesystem::path& folder) {

@@ -34,13 +34,19 @@
 //     external = "external-issuers.toml"   # identity providers whose tokens are exchanged; optional
 //   [gateway]
 //     routes = "routes.toml"
-//     upstream = "127.0.0.1:9000"       # the application
+//     upstream = "127.0.0.1:9000"       # the application; or several that share the work:
+//     upstreams = ["10.1.0.5:9000", "10.1.0.6:9000"]
 //     connect_ms = 3000                 # deadlines of the application: its connection,
 //     response_ms = 60000               # the first byte of its answer,
 //     response_idle_ms = 60000          # the next bytes,
 //     total_ms = 0                      # a request from head to end; 0: as long as bytes flow
 //     authorize_proxies = ["10.2.0.0/16"]        # other proxies that may ask /authorize; absent: nobody
 //     authorize_token_file = "authorize.token"   # optional: and only with this in Domicile-Proxy-Token
+//   [limits]                            # each absent: none; burst absent: what a second gives
+//     organization_per_second = 500     # an organization's requests, over all loops of this node
+//     organization_burst = 1000
+//     client_per_second = 50            # a user's or service's
+//     address_per_second = 100          # from one address (IPv6: one /64), with or without a token
 //   [audit]
 //     directory = "audit"
 #pragma once
@@ -54,12 +60,15 @@
 
 #include "base/result.h"
 #include "domain/names.h"
+#include "gateway/request_limits.h"
 
 namespace domicile::app {
 
 struct Endpoint {
   std::string host;
   std::uint16_t port = 0;
+
+  std::string text() const;  // "127.0.0.1:80", "[::1]:80"
 };
 
 enum class RegistrySource { postgresql, peer };
@@ -98,13 +107,15 @@ struct NodeConfig {
   Path external_file;  // empty: no identity provider
 
   Path routes_file;
-  Endpoint upstream;
+  std::vector<Endpoint> upstreams;  // at least one
   Milliseconds connect_ms{3'000};
   Milliseconds response_ms{60'000};
   Milliseconds response_idle_ms{60'000};
   Milliseconds total_ms{0};  // 0: any
   std::vector<std::string> authorize_proxies;
   Path authorize_token_file;  // empty: the address is enough
+
+  gateway::RateOptions rates;
 
   Path audit_directory;
 };

@@ -62,6 +62,29 @@ TEST(NodeConfig, ReadsDeadlinesAndRefusesThoseThatCannotBeMeant) {
               HasSubstr("'gateway.response_ms'"));
 }
 
+TEST(NodeConfig, ReadsSeveralUpstreamsAndRates) {
+  std::string text(kGood);
+  const std::string_view one = "upstream = \"127.0.0.1:9000\"\n";
+  text.replace(text.find(one), one.size(), "upstreams = [\"10.0.0.1:1\", \"[::1]:2\"]\n");
+  text += "[limits]\norganization_per_second = 5\norganization_burst = 9\n";
+  const auto config = parse_node_config(text, "node.toml", "/");
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->upstreams.size(), 2u);
+  EXPECT_EQ(config->upstreams[0].text(), "10.0.0.1:1");
+  EXPECT_EQ(config->upstreams[1].text(), "[::1]:2");
+  EXPECT_EQ(config->rates.organization.per_second, 5u);
+  EXPECT_EQ(config->rates.organization.burst, 9u);
+  EXPECT_EQ(config->rates.client.per_second, 0u);
+
+  std::string bad = text + "client_burst = 3\n";
+  bad.replace(bad.find("[::1]:2"), 7, "nowhere");
+  bad.replace(bad.find("upstreams"), 9, std::string(one) + "upstreams");
+  const auto error = parse_node_config(bad, "node.toml", "/").error();
+  EXPECT_THAT(error.message, HasSubstr("write one of them"));
+  EXPECT_THAT(error.message, HasSubstr("'gateway.upstreams' holds what is not host:port"));
+  EXPECT_THAT(error.message, HasSubstr("'limits.client_burst' needs limits.client_per_second"));
+}
+
 TEST(NodeConfig, ReportsEveryErrorAtOnceWithItsLine) {
   std::string text = without("key = \"door.key\"\n");
   text.replace(text.find("127.0.0.1:8443"), 14, "everywhere");

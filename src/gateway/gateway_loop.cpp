@@ -46,8 +46,14 @@ struct GatewayLoop::Counters {
       denials.push_back(&registry.counter("domicile_gateway_denials_total", "",
                                           "reason=\"" + std::string(reason) + "\""));
     }
+    for (const Limit limit : {Limit::address, Limit::client, Limit::organization}) {
+      limited.push_back(&registry.counter("domicile_gateway_rate_limited_total",
+                                          "Answered with 429.",
+                                          "limit=\"" + std::string(to_string(limit)) + "\""));
+    }
     for (const char* reason : {"upstream_unreachable", "upstream_closed", "upstream_malformed",
-                               "upstream_timeout", "upstream_connect_timeout", "request_timeout"}) {
+                               "upstream_timeout", "upstream_connect_timeout", "request_timeout",
+                               "upstream_unavailable", "upstream_overloaded"}) {
       failures.emplace_back(reason, &registry.counter("domicile_gateway_upstream_failures_total",
                                                       "Requests the upstream failed, by reason.",
                                                       "reason=\"" + std::string(reason) + "\""));
@@ -58,6 +64,7 @@ struct GatewayLoop::Counters {
   http::Counter& denied;
   http::Counter& credentials;
   std::vector<http::Counter*> denials;  // by DenialReason
+  std::vector<http::Counter*> limited;  // by Limit
   std::vector<std::pair<std::string_view, http::Counter*>> failures;
 };
 
@@ -66,6 +73,7 @@ GatewayLoop::GatewayLoop(http::ServerContext& context, Parts parts)
       clock_(parts.clock),
       mounts_(parts.mounts),
       upstreams_(parts.upstreams),
+      limits_(parts.limits),
       context_(context),
       counters_(std::make_unique<Counters>(parts.metrics)),
       policy_(std::move(parts.policy)),
@@ -73,11 +81,12 @@ GatewayLoop::GatewayLoop(http::ServerContext& context, Parts parts)
       authenticator_(std::move(parts.authenticator)),
       signer_(std::move(parts.signer)),
       gate_(parts.events, context.loop, parts.options.bounded_events_max, parts.metrics),
-      upstream_options_{parts.options.upstream_keep_ms, parts.options.upstream_idle_max},
+      upstream_options_{parts.options.upstream_keep_ms, parts.options.upstream_idle_max,
+                        parts.options.upstream_connections_max},
       upstream_counters_(parts.metrics),
       decisions_(*this) {
-  for (const NamedUpstream& upstream : upstreams_) {
-    pools_.push_back(std::make_unique<http::UpstreamPool>(context.loop, upstream.addresses,
+  for (const auto& upstream : upstreams_) {
+    pools_.push_back(std::make_unique<http::UpstreamPool>(context.loop, *upstream,
                                                           upstream_options_, upstream_counters_));
   }
   bind_upstreams();
@@ -89,7 +98,7 @@ void GatewayLoop::bind_upstreams() {
   pool_of_rule_.assign(policy_->rules().size(), nullptr);
   for (const policy::RouteRule& rule : policy_->rules()) {
     for (std::size_t i = 0; i < upstreams_.size(); ++i) {
-      if (upstreams_[i].name == rule.upstream) pool_of_rule_[rule.index] = pools_[i].get();
+      if (upstreams_[i]->name() == rule.upstream) pool_of_rule_[rule.index] = pools_[i].get();
     }
     CHECK(pool_of_rule_[rule.index] != nullptr);  // HttpGateway has checked the names
   }
@@ -159,6 +168,12 @@ http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
     }
     facts.organization_header = *value;
   }
+  const SteadyTime now = context_.loop.now();
+  if (limits_.has(Limit::address) &&
+      !within_rate(Limit::address, limits_.take_address(connection.peer_ip(), now), connection,
+                   head.method, facts, nullptr)) {
+    return nullptr;
+  }
   std::shared_ptr<const domain::Principal> principal;
   if (found && !rule->is_public && head.has_authorization) {
     auto verified = authenticator_.authenticate(head.authorization, clock_.unix_seconds());
@@ -168,6 +183,11 @@ http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
       return nullptr;
     }
     principal = std::move(*verified);
+    if (limits_.has(Limit::client) &&
+        !within_rate(Limit::client, limits_.take_client(*principal, now), connection, head.method,
+                     facts, principal.get())) {
+      return nullptr;
+    }
   }
   return decide(connection, head, path, facts, principal);
 }
@@ -186,6 +206,13 @@ http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
   const auto route = policy::route(*permit, *snapshot_);
   if (!route) {
     deny(connection, head, path, facts, principal.get(), route.error());
+    return nullptr;
+  }
+  const std::string_view organization = permit->organization().key;
+  if (limits_.has(Limit::organization) && !organization.empty() &&
+      !within_rate(Limit::organization,
+                   limits_.take_organization(organization, context_.loop.now()), connection,
+                   head.method, facts, principal.get())) {
     return nullptr;
   }
   ProxyExchange& exchange = take_exchange();
@@ -217,6 +244,29 @@ http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
       return nullptr;
   }
   return exchange.active() ? &exchange : nullptr;
+}
+
+bool GatewayLoop::within_rate(Limit limit, const RateLimiter::Verdict& verdict,
+                              http::ServerConnection& connection, wire::Method method,
+                              const policy::RequestFacts& facts,
+                              const domain::Principal* principal) {
+  if (verdict.allowed) return true;
+  counters_->limited[static_cast<std::size_t>(limit)]->add();
+  if (verdict.to_record > 0) {
+    Event event = event_of(connection, method, facts);
+    event.reason = reason_of(limit);
+    event.details = {{"refused", std::to_string(verdict.to_record)}};
+    if (principal != nullptr) {
+      event.actor = principal->subject;
+      if (event.organization.empty()) event.organization = principal->organization;
+      if (event.organization != principal->organization) {
+        event.acting_organization = principal->organization;
+      }
+    }
+    gate_.note(std::move(event));
+  }
+  refuse_limited(connection, limit, verdict.wait);
+  return false;
 }
 
 void GatewayLoop::deny(http::ServerConnection& connection, const wire::RequestHead& head,

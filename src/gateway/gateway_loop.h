@@ -26,18 +26,14 @@ namespace domicile::gateway {
 
 class ProxyExchange;
 
-struct NamedUpstream {
-  std::string name;
-  std::vector<runtime::Address> addresses;
-};
-
 class GatewayLoop final : public http::Service {
  public:
   struct Parts {
     const HttpGatewayOptions& options;
     const Clock& clock;
     const http::Mounts& mounts;
-    const std::vector<NamedUpstream>& upstreams;
+    const std::vector<std::unique_ptr<http::UpstreamHealth>>& upstreams;
+    RequestLimits& limits;
     domain::EventSink& events;
     http::Metrics& metrics;
     std::shared_ptr<const policy::RoutePolicy> policy;
@@ -91,13 +87,18 @@ class GatewayLoop final : public http::Service {
   void deny(http::ServerConnection& connection, const wire::RequestHead& head,
             const wire::CleanPath& path, const policy::RequestFacts& facts,
             const domain::Principal* principal, const policy::Denial& denial);
+  // False: answered with 429, counted, and recorded as often as the limiter says.
+  bool within_rate(Limit limit, const RateLimiter::Verdict& verdict,
+                   http::ServerConnection& connection, wire::Method method,
+                   const policy::RequestFacts& facts, const domain::Principal* principal);
   void bind_upstreams();
   ProxyExchange& take_exchange();
 
   const HttpGatewayOptions& options_;
   const Clock& clock_;
   const http::Mounts& mounts_;
-  const std::vector<NamedUpstream>& upstreams_;
+  const std::vector<std::unique_ptr<http::UpstreamHealth>>& upstreams_;
+  RequestLimits& limits_;
   http::ServerContext& context_;
   std::unique_ptr<Counters> counters_;
   std::shared_ptr<const policy::RoutePolicy> policy_;

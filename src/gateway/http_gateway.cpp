@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -31,9 +32,9 @@ http::Response not_allowed(const http::Request& request) {
 }
 
 Result<void> check_upstreams(const policy::RoutePolicy& policy,
-                             const std::vector<NamedUpstream>& upstreams) {
+                             const std::vector<std::unique_ptr<http::UpstreamHealth>>& upstreams) {
   for (const std::string& name : policy.upstreams()) {
-    if (std::ranges::find(upstreams, name, &NamedUpstream::name) == upstreams.end()) {
+    if (std::ranges::none_of(upstreams, [&](const auto& known) { return known->name() == name; })) {
       return fail(
           Code::invalid,
           fmt::format("the route file sends requests to upstream {:?}, which has no address "
@@ -72,7 +73,8 @@ struct HttpGateway::State {
   http::Metrics metrics;
   runtime::WorkerPool pool;
   http::Mounts mounts;
-  std::vector<NamedUpstream> upstreams;
+  std::vector<std::unique_ptr<http::UpstreamHealth>> upstreams;
+  RequestLimits limits{options.rates};
   std::atomic<bool> has_snapshot{false};
   std::atomic<std::uint64_t> revision{0};
   std::atomic<bool> draining{false};
@@ -82,6 +84,7 @@ struct HttpGateway::State {
     has_snapshot = !snapshot.regions().empty();
     revision = snapshot.revision();
   }
+  Result<void> resolve_upstreams();
   void mount_own();
   Result<std::unique_ptr<http::Service>> make_loop(http::ServerContext& context);
   http::Response ready(const http::Request& request);
@@ -98,6 +101,36 @@ http::Response HttpGateway::State::ready(const http::Request& request) {
     if (const auto result = check(); !result) return plain(503, name + "\n");
   }
   return plain(200, "ready\n");
+}
+
+Result<void> HttpGateway::State::resolve_upstreams() {
+  constexpr std::size_t kAddressesMax = 64;
+  std::map<std::string, std::vector<runtime::Address>> found;
+  for (const auto& [name, url] : options.upstreams) {
+    const UpstreamUrl parsed = TRY(parse_upstream_url(url));
+    auto addresses = TRY(runtime::resolve(parsed.host, parsed.port));
+    auto& all = found[name];
+    all.insert(all.end(), addresses.begin(), addresses.end());
+    if (all.size() > kAddressesMax) {
+      return fail(Code::invalid, fmt::format("upstream {:?} has {} addresses; at most {} are used",
+                                             name, all.size(), kAddressesMax));
+    }
+  }
+  for (auto& [name, addresses] : found) {
+    auto health =
+        std::make_unique<http::UpstreamHealth>(name, std::move(addresses), options.circuit);
+    const std::string labels = fmt::format("upstream=\"{}\"", name);
+    metrics.read(
+        "domicile_http_upstream_circuits_open", "Addresses left alone for a while.",
+        http::Metrics::Kind::gauge,
+        [&known = *health] { return static_cast<double>(known.open_count()); }, labels);
+    metrics.read(
+        "domicile_http_upstream_circuits_opened_total", "Times that happened.",
+        http::Metrics::Kind::counter,
+        [&known = *health] { return static_cast<double>(known.opened_total()); }, labels);
+    upstreams.push_back(std::move(health));
+  }
+  return {};
 }
 
 void HttpGateway::State::mount_own() {
@@ -123,6 +156,7 @@ Result<std::unique_ptr<http::Service>> HttpGateway::State::make_loop(http::Serve
                          .clock = parts.clock,
                          .mounts = mounts,
                          .upstreams = upstreams,
+                         .limits = limits,
                          .events = parts.events,
                          .metrics = metrics,
                          .policy = parts.policy,
@@ -140,10 +174,7 @@ Result<std::unique_ptr<HttpGateway>> HttpGateway::create(HttpGatewayOptions opti
                                                          HttpGatewayParts parts) {
   auto state = std::make_unique<State>(std::move(options), std::move(parts));
   State& s = *state;
-  for (const auto& [name, url] : s.options.upstreams) {
-    const UpstreamUrl parsed = TRY(parse_upstream_url(url));
-    s.upstreams.push_back({name, TRY(runtime::resolve(parsed.host, parsed.port))});
-  }
+  TRY(s.resolve_upstreams());
   TRY(check_upstreams(*s.parts.policy, s.upstreams));
   s.mount_own();
   for (auto& [prefix, handler] : s.parts.handlers) {

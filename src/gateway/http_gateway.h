@@ -25,9 +25,11 @@
 #include "domain/event.h"
 #include "domain/registry_snapshot.h"
 #include "gateway/address_list.h"
+#include "gateway/request_limits.h"
 #include "http/message.h"
 #include "http/metrics.h"
 #include "http/server_options.h"
+#include "http/upstream_health.h"
 #include "policy/route_policy.h"
 #include "token/context_token.h"
 #include "token/revocation_set.h"
@@ -40,8 +42,9 @@ struct HttpGatewayOptions {
   http::ListenerOptions listener;
   http::ServerLimits limits;
   domain::RegionId region;  // this door's region
-  // Name in the route file -> "http://host:port". Every name the policy uses needs one. Names are
-  // resolved once, by create().
+  // Name in the route file -> "http://host:port". Every name the policy uses needs one; a name that
+  // stands several times has several addresses, which share the work. Names are resolved once, by
+  // create().
   std::vector<std::pair<std::string, std::string>> upstreams;
   std::vector<std::string> hosts;  // accepted Host names without port, lower case; empty: any
   unsigned workers = 8;            // threads for mounted handlers
@@ -58,7 +61,10 @@ struct HttpGatewayOptions {
   std::chrono::milliseconds upstream_idle_ms{60'000};      // between bytes
   std::chrono::milliseconds total_ms{0};  // a forwarded request from its head to its end; 0: any
   std::chrono::milliseconds upstream_keep_ms{30'000};  // an unused pooled connection
-  std::size_t upstream_idle_max = 128;                 // pooled per upstream and loop
+  std::size_t upstream_idle_max = 128;                 // pooled per upstream address and loop
+  std::size_t upstream_connections_max = 8192;         // per upstream and loop; above: refused
+  http::CircuitOptions circuit;
+  RateOptions rates;
 };
 
 struct HttpGatewayParts {

@@ -40,6 +40,7 @@ void ProxyExchange::prepare(http::ServerConnection& connection, const wire::Requ
   body_ = BodyKind::none;
   left_ = 0;
   connects_ = 0;
+  failed_ = 0;
   recording_ = head_sent_ = connected_ = heard_ = answering_ = paused_ = false;
   reusable_ = retried_ = false;
   const auto total = gateway_.options().total_ms;
@@ -107,11 +108,12 @@ void ProxyExchange::start() {
 
 bool ProxyExchange::open(UpstreamPool::Want want) {
   ++connects_;
-  upstream_ = pool_->take(*this, want);
-  if (upstream_ == nullptr) {
-    fail(502, "upstream_unreachable", "The application cannot be reached.");
+  const auto taken = pool_->take(*this, want, failed_);
+  if (taken.connection == nullptr) {
+    refuse_upstream(taken.refused);
     return false;
   }
+  upstream_ = taken.connection;
   connected_ = upstream_->io().ready();
   arm(connected_ ? gateway_.options().upstream_response_ms : gateway_.options().connect_ms);
   return true;
@@ -196,13 +198,23 @@ void ProxyExchange::upstream_ended() {
 }
 
 // A kept connection may have been closed by the upstream just when it was chosen: one more try, on
-// a new one, and only if doing it twice cannot matter. One that never came up was never used.
+// a new one, and only if doing it twice cannot matter. One that never came up was never used: what
+// waited to be sent on it, also of a body, goes to the next address.
 bool ProxyExchange::try_again() {
   if (heard_) return false;
-  const bool stale = upstream_->reused() && !retried_ && !has_body_ && wire::is_idempotent(method_);
-  const bool unused = !connected_ && !has_body_ && connects_ < pool_->address_count();
-  if (!stale && !unused) return false;
-  if (!connected_) pool_->skip_address();
+  if (!connected_) {
+    failed_ |= std::uint64_t{1} << upstream_->address();
+    if (connects_ >= pool_->address_count()) return false;
+    const std::string unsent = upstream_->io().take_unsent();
+    std::exchange(upstream_, nullptr)->discard();
+    if (open(UpstreamPool::Want::any)) {
+      upstream_->io().write(unsent);
+      // A kept connection may have taken all of it: then nobody tells that there is room again.
+      if (!request_done_ && upstream_->io().backlog() == 0) connection_->want_body();
+    }
+    return true;
+  }
+  if (!upstream_->reused() || retried_ || has_body_ || !wire::is_idempotent(method_)) return false;
   retried_ = true;
   std::exchange(upstream_, nullptr)->discard();
   head_sent_ = false;
@@ -213,7 +225,6 @@ bool ProxyExchange::try_again() {
 void ProxyExchange::on_upstream_broken() {
   if (try_again()) return;
   if (!connected_) {
-    pool_->skip_address();
     fail(502, "upstream_unreachable", "The application cannot be reached.");
   } else {
     fail(502, "upstream_closed", "The application closed the connection before its answer ended.");
@@ -340,7 +351,25 @@ bool ProxyExchange::complete(bool excess) {
   return false;
 }
 
-void ProxyExchange::fail(int status, std::string_view reason, std::string_view detail) {
+void ProxyExchange::refuse_upstream(UpstreamPool::Refused refused) {
+  switch (refused) {
+    case UpstreamPool::Refused::circuits_open:
+      fail(503, "upstream_unavailable", "The application cannot be reached: try again shortly.",
+           retry_after(pool_->health().next_trial(gateway_.context().loop.now())));
+      return;
+    case UpstreamPool::Refused::too_many:
+      fail(503, "upstream_overloaded", "The application has too much to do: try again shortly.",
+           "Retry-After: 1\r\n");
+      return;
+    case UpstreamPool::Refused::system:
+    case UpstreamPool::Refused::no:
+      fail(502, "upstream_unreachable", "The application cannot be reached.");
+      return;
+  }
+}
+
+void ProxyExchange::fail(int status, std::string_view reason, std::string_view detail,
+                         std::string_view fields) {
   http::ServerConnection& connection = *connection_;
   const bool answering = answering_;
   if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->discard();
@@ -349,7 +378,7 @@ void ProxyExchange::fail(int status, std::string_view reason, std::string_view d
   if (answering) {
     connection.abort();
   } else {
-    connection.refuse(status, reason, detail);
+    connection.refuse(status, reason, detail, AfterAnswer::keep, fields);
   }
 }
 
@@ -376,6 +405,7 @@ void ProxyExchange::on_deadline() {
     return;
   }
   if (!connected_) {
+    upstream_->connect_failed();
     if (try_again()) return;
     fail(504, "upstream_connect_timeout", "The application does not accept connections.");
   } else {

@@ -67,7 +67,9 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   bool relay_until_close(std::string_view prefix, std::string_view bytes);
   void send_to_client(std::string_view first, std::string_view second);
   bool complete(bool excess);
-  void fail(int status, std::string_view reason, std::string_view detail);
+  void fail(int status, std::string_view reason, std::string_view detail,
+            std::string_view fields = {});
+  void refuse_upstream(http::UpstreamPool::Refused refused);
   void arm(std::chrono::milliseconds delay);
   void disarm();
   void on_deadline();
@@ -88,6 +90,7 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   ResponsePlan plan_;
   std::uint64_t left_ = 0;
   unsigned connects_ = 0;
+  std::uint64_t failed_ = 0;              // addresses to which no connection came up, as bits
   SteadyTime until_ = SteadyTime::max();  // the whole exchange's deadline
   bool recording_ = false;
   bool chunked_request_ = false;

@@ -170,12 +170,8 @@ TEST_F(ProxyTest, SaysWhenTheApplicationIsAwayOrSlow) {
   release.set_value();
   gateway_.reset();
 
-  std::string nobody;
-  {
-    TestUpstream gone([](const std::string&, int) { return std::string(); });
-    nobody = gone.url();
-  }
-  options_.upstreams = {{"app", nobody}};
+  const SilentPort nobody;
+  options_.upstreams = {{"app", nobody.url()}};
   start();
   auto next = connect();
   const std::string away = next.send(request("GET /orgs/7/courses/1")).answer();

@@ -1,5 +1,7 @@
 #include "gateway/refusal.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "http/problem.h"
@@ -99,6 +101,21 @@ void refuse_credentials(http::ServerConnection& connection, std::string_view rea
   answer_problem(connection, 401, reason, "The access token does not count here.",
                  "WWW-Authenticate: Bearer realm=\"domicile\", error=\"invalid_token\"\r\n",
                  nullptr, AfterAnswer::keep);
+}
+
+std::string retry_after(std::chrono::nanoseconds wait) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  return fmt::format("Retry-After: {}\r\n", std::max<std::int64_t>(1, seconds));
+}
+
+void refuse_limited(http::ServerConnection& connection, Limit limit,
+                    std::chrono::nanoseconds wait) {
+  const std::string_view detail =
+      limit == Limit::organization ? "The organization sends more requests than it may."
+      : limit == Limit::client     ? "This user or service sends more requests than it may."
+                                   : "More requests come from this address than may.";
+  answer_problem(connection, 429, reason_of(limit), detail, retry_after(wait), nullptr,
+                 AfterAnswer::keep);
 }
 
 void refuse_unrecorded(http::ServerConnection& connection) {

@@ -2,9 +2,11 @@
 // and whether the connection closes. One place, so that the same reason always looks the same.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
+#include "gateway/request_limits.h"
 #include "policy/denial.h"
 #include "wire/http1_path.h"
 #include "wire/http1_request.h"
@@ -30,6 +32,10 @@ std::string_view fields_of(policy::DenialReason reason);
 
 // A token that was there and did not count.
 void refuse_credentials(http::ServerConnection& connection, std::string_view reason);
+// Too many requests: 429 with the whole seconds until one more is allowed.
+void refuse_limited(http::ServerConnection& connection, Limit limit, std::chrono::nanoseconds wait);
+// "Retry-After: 1\r\n", at least a second.
+std::string retry_after(std::chrono::nanoseconds wait);
 // Events cannot be recorded now.
 void refuse_unrecorded(http::ServerConnection& connection);
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -15,6 +16,25 @@
 
 namespace domicile::gateway {
 
+// A port that is taken and where nobody listens: connections are refused until listen().
+class SilentPort {
+ public:
+  SilentPort() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const auto any = runtime::numeric_address("127.0.0.1", 0).value();
+    if (::bind(fd_.get(), any.get(), any.size) != 0) throw std::runtime_error("cannot bind");
+    port_ = runtime::bound_address(fd_).value().port();
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  runtime::Fd listen() {
+    ::listen(fd_.get(), 64);
+    return std::move(fd_);
+  }
+
+ private:
+  runtime::Fd fd_;
+  std::uint16_t port_ = 0;
+};
+
 class TestUpstream {
  public:
   // Gets the head and body (chunked ones as they came); gives the raw answer. "" closes without
@@ -22,8 +42,12 @@ class TestUpstream {
   using Script = std::function<std::string(const std::string& request, int nth_on_connection)>;
   static constexpr std::string_view kClose = "<close>";
 
-  explicit TestUpstream(Script script) : script_(std::move(script)) {
-    listener_ = runtime::listen_tcp(runtime::numeric_address("127.0.0.1", 0).value()).value();
+  explicit TestUpstream(Script script)
+      : TestUpstream(
+            std::move(script),
+            runtime::listen_tcp(runtime::numeric_address("127.0.0.1", 0).value()).value()) {}
+  TestUpstream(Script script, runtime::Fd listener)
+      : script_(std::move(script)), listener_(std::move(listener)) {
     const int flags = ::fcntl(listener_.get(), F_GETFL);
     ::fcntl(listener_.get(), F_SETFL, flags & ~O_NONBLOCK);
     port_ = runtime::bound_address(listener_).value().port();

@@ -51,6 +51,8 @@ class Connection final : private Loop::Watcher {
 
   void write(std::string_view first, std::string_view second = {});
   std::size_t backlog() const { return queue_.size() - queue_sent_; }
+  // Of a connection that never came up: what was written, to be sent elsewhere.
+  std::string take_unsent() { return sent_bytes_ == 0 ? std::exchange(queue_, {}) : std::string(); }
   std::uint64_t sent_bytes() const { return sent_bytes_; }  // taken by the kernel so far
   // Closes with a reset instead of a FIN: the peer must not take what it has for the whole.
   void reset();

@@ -1,6 +1,7 @@
 """A running HTTP door for system tests: the real gateway with a real event log (bench/http.cpp), in a
 process of its own, in front of a scripted upstream. Plain sockets, so that a test can send any bytes."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -26,8 +27,8 @@ def program() -> pathlib.Path:
 class Upstream:
     """Answers every request with what it saw, one thread a connection."""
 
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, port: int = 0):
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port = self.listener.getsockname()[1]
         self.heads: list[str] = []
         self.connections: list[socket.socket] = []
@@ -64,9 +65,11 @@ class Upstream:
             return
 
     def stop(self):
-        self.listener.close()
-        for connection in self.connections:
-            connection.close()
+        """As if killed: whoever is connected is cut off, and nobody listens."""
+        for each in (self.listener, *self.connections):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
 
 
 class Answer:
