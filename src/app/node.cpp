@@ -172,6 +172,7 @@ struct Node::Parts {
     options.connect_ms = config.connect_ms;
     options.upstream_response_ms = config.response_ms;
     options.upstream_idle_ms = config.response_idle_ms;
+    options.tunnel_idle_ms = config.tunnel_idle_ms;
     options.total_ms = config.total_ms;
     options.authorize_proxies = TRY(gateway::AddressList::parse(config.authorize_proxies));
     options.authorize_token = secrets.authorize_token;

@@ -148,6 +148,7 @@ class Loader {
     duration("gateway.connect_ms", config_.connect_ms, 10);
     duration("gateway.response_ms", config_.response_ms, 10);
     duration("gateway.response_idle_ms", config_.response_idle_ms, 10);
+    duration("gateway.tunnel_idle_ms", config_.tunnel_idle_ms, 100);
     duration("gateway.total_ms", config_.total_ms, 0);
     config_.authorize_proxies = reader_.texts("gateway.authorize_proxies");
     const auto proxies = gateway::AddressList::parse(config_.authorize_proxies);

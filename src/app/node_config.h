@@ -39,6 +39,7 @@
 //     connect_ms = 3000                 # deadlines of the application: its connection,
 //     response_ms = 60000               # the first byte of its answer,
 //     response_idle_ms = 60000          # the next bytes,
+//     tunnel_idle_ms = 600000           # a WebSocket without a byte,
 //     total_ms = 0                      # a request from head to end; 0: as long as bytes flow
 //     authorize_proxies = ["10.2.0.0/16"]        # other proxies that may ask /authorize; absent: nobody
 //     authorize_token_file = "authorize.token"   # optional: and only with this in Domicile-Proxy-Token
@@ -111,6 +112,7 @@ struct NodeConfig {
   Milliseconds connect_ms{3'000};
   Milliseconds response_ms{60'000};
   Milliseconds response_idle_ms{60'000};
+  Milliseconds tunnel_idle_ms{600'000};
   Milliseconds total_ms{0};  // 0: any
   std::vector<std::string> authorize_proxies;
   Path authorize_token_file;  // empty: the address is enough

@@ -31,6 +31,7 @@ class Authenticator {
 
   void trust(token::TrustedIssuer issuer);
   void distrust(const std::string& issuer);
+  bool revoked(const domain::Principal& principal) const { return revocations_->covers(principal); }
   void set_revocations(std::shared_ptr<const token::RevocationSet> revocations);
 
  private:

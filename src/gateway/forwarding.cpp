@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "wire/http1_chars.h"
+#include "wire/websocket.h"
 
 namespace domicile::gateway {
 namespace {
@@ -82,15 +83,20 @@ Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head
   if (head.has_query) out.append("?").append(head.query);
   out.append(" HTTP/1.1\r\n");
   for (const Field& field : head.section.fields()) {
-    if (passes_to_upstream(field, forwarded.forward_authorization)) {
-      add(out, field.name, field.value);
+    if (!passes_to_upstream(field, forwarded.forward_authorization)) continue;
+    if (forwarded.websocket && wire::equals_lower(field.name, "sec-websocket-protocol")) {
+      const std::string protocols = wire::without_token(field.value);
+      if (!protocols.empty()) add(out, field.name, protocols);
+      continue;
     }
+    add(out, field.name, field.value);
   }
   if (head.section.body == BodyKind::chunked) {
     add(out, "Transfer-Encoding", "chunked");
   } else if (head.section.has_content_length) {
     add(out, "Content-Length", head.section.content_length);
   }
+  if (forwarded.websocket) out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n");
   add(out, "X-Forwarded-For", forwarded.peer_ip);
   add(out, "X-Forwarded-Proto", forwarded.encrypted ? "https" : "http");
   add(out, "Domicile-Request-Id", forwarded.request_id);
@@ -138,6 +144,9 @@ void write_client_head(std::string& out, const wire::ResponseHead& head, const R
   if (chunked) add(out, "Transfer-Encoding", "chunked");
   add(out, "Domicile-Request-Id", request_id);
   if (connection == ConnectionField::close) add(out, "Connection", "close");
+  if (connection == ConnectionField::websocket) {
+    out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n");
+  }
   if (connection == ConnectionField::keep_alive) add(out, "Connection", "keep-alive");
   out.append("\r\n");
 }

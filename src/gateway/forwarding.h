@@ -20,6 +20,7 @@ struct Forwarded {
   std::string_view request_id;
   bool encrypted = false;
   bool forward_authorization = false;
+  bool websocket = false;  // the handshake's upgrade is followed
 };
 
 // Fails with Code::invalid when an identity cannot be written in a header (control characters in a
@@ -43,7 +44,7 @@ struct ResponsePlan {
 // For a client of `minor_version` (0: HTTP/1.0, which knows no chunks).
 ResponsePlan plan_response(const wire::ResponseHead& head, int minor_version);
 
-enum class ConnectionField { none, close, keep_alive };
+enum class ConnectionField { none, close, keep_alive, websocket };
 void write_client_head(std::string& out, const wire::ResponseHead& head, const ResponsePlan& plan,
                        ConnectionField connection, std::string_view request_id);
 

@@ -74,6 +74,15 @@ permission = "courses:read"
 audit = "bounded"
 
 [[route]]
+name = "courses.live"
+methods = ["GET"]
+path = "/orgs/{org}/live"
+organization = "path:org"
+permission = "courses:read"
+audit = "strict"
+websocket = true
+
+[[route]]
 name = "courses.create"
 methods = ["POST"]
 path = "/orgs/{org}/courses"
@@ -175,7 +184,7 @@ class GatewayTest : public testing::Test {
   std::string token(std::string_view org = "7", bool here = true,
                     std::vector<domain::Grant> grants = {}, domain::Epoch epoch = 3,
                     std::string subject = "user-1",
-                    const std::vector<domain::Permission>& more = {}) {
+                    const std::vector<domain::Permission>& more = {}, int lifetime_s = 600) {
     token::AccessClaims claims;
     claims.issuer = here ? "https://ca.test" : "https://us.test";
     claims.client_id = "web";
@@ -188,7 +197,7 @@ class GatewayTest : public testing::Test {
     claims.grants = std::move(grants);
     claims.token_id = "jti-1";
     claims.issued_at = clock_.unix_seconds();
-    claims.expires_at = claims.issued_at + 600;
+    claims.expires_at = claims.issued_at + lifetime_s;
     return must(token::TokenSigner("es", key_).sign(claims));
   }
   std::string request(std::string_view line, std::string_view fields = "",

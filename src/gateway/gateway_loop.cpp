@@ -31,6 +31,19 @@ Activity activity_of(wire::Method method) {
   }
 }
 
+// The Authorization field; or, in a handshake of a route that takes them, the token among the
+// subprotocols, never both. A field that is there and empty counts as what it is: wrong.
+std::string_view credentials_of(const wire::RequestHead& head, const policy::RouteRule* rule,
+                                std::string& buffer) {
+  if (rule != nullptr && rule->websocket && head.section.upgrade) {
+    if (const auto token = wire::websocket_token(head); !token.empty()) {
+      buffer = head.has_authorization ? "twice" : "Bearer " + std::string(token);
+      return buffer;
+    }
+  }
+  return head.has_authorization && head.authorization.empty() ? "none" : head.authorization;
+}
+
 }  // namespace
 
 struct GatewayLoop::Counters {
@@ -84,7 +97,8 @@ GatewayLoop::GatewayLoop(http::ServerContext& context, Parts parts)
       upstream_options_{parts.options.upstream_keep_ms, parts.options.upstream_idle_max,
                         parts.options.upstream_connections_max},
       upstream_counters_(parts.metrics),
-      decisions_(*this) {
+      decisions_(*this),
+      tunnels_(*this, parts.metrics) {
   for (const auto& upstream : upstreams_) {
     pools_.push_back(std::make_unique<http::UpstreamPool>(context.loop, *upstream,
                                                           upstream_options_, upstream_counters_));
@@ -106,11 +120,23 @@ void GatewayLoop::bind_upstreams() {
 
 void GatewayLoop::set_snapshot(std::shared_ptr<const domain::RegistrySnapshot> snapshot) {
   snapshot_ = std::move(snapshot);
+  tunnels_.check_all();
+}
+
+void GatewayLoop::distrust(const std::string& issuer) {
+  authenticator_.distrust(issuer);
+  tunnels_.end_of_issuer(issuer);
+}
+
+void GatewayLoop::set_revocations(std::shared_ptr<const token::RevocationSet> revocations) {
+  authenticator_.set_revocations(std::move(revocations));
+  tunnels_.check_all();
 }
 
 void GatewayLoop::set_policy(std::shared_ptr<const policy::RoutePolicy> policy) {
   policy_ = std::move(policy);
   bind_upstreams();
+  tunnels_.check_all();
 }
 
 void GatewayLoop::count_upstream_failure(std::string_view reason) {
@@ -175,8 +201,10 @@ http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
     return nullptr;
   }
   std::shared_ptr<const domain::Principal> principal;
-  if (found && !rule->is_public && head.has_authorization) {
-    auto verified = authenticator_.authenticate(head.authorization, clock_.unix_seconds());
+  std::string from_protocol;
+  const std::string_view credentials = credentials_of(head, found ? rule : nullptr, from_protocol);
+  if (found && !rule->is_public && !credentials.empty()) {
+    auto verified = authenticator_.authenticate(credentials, clock_.unix_seconds());
     if (!verified) {
       note_credentials(event_of(connection, head.method, facts), verified.error());
       refuse_credentials(connection, verified.error());
@@ -215,12 +243,15 @@ http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
                    head.method, facts, principal.get())) {
     return nullptr;
   }
+  auto tunnel = tunnel_right(connection, head, path, facts, principal);
+  if (!tunnel) return nullptr;
   ProxyExchange& exchange = take_exchange();
   exchange.prepare(connection, head, *pool_of_rule_[permit->rule().index]);
   const Forwarded forwarded{.peer_ip = connection.peer_ip(),
                             .request_id = connection.request_id(),
                             .encrypted = connection.encrypted(),
-                            .forward_authorization = options_.forward_authorization};
+                            .forward_authorization = options_.forward_authorization,
+                            .websocket = *tunnel != nullptr};
   if (auto written =
           write_upstream_head(exchange.head(), head, path, forwarded, *route, signer_, now_s);
       !written) {
@@ -230,6 +261,10 @@ http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
   }
   Event event = event_of(connection, head.method, facts);
   note_permit(event, *route);
+  if (*tunnel != nullptr) {
+    (*tunnel)->event = event;
+    exchange.offer(std::move(*tunnel));
+  }
   const AuditStrictness strictness = gate_.in_force(permit->rule().audit);
   if (strictness == AuditStrictness::strict) {
     exchange.hold({policy_, snapshot_, principal, *permit, event});

@@ -13,6 +13,7 @@
 #include "gateway/decision_endpoint.h"
 #include "gateway/event_gate.h"
 #include "gateway/http_gateway.h"
+#include "gateway/tunnel.h"
 #include "http/exchange.h"
 #include "http/mounts.h"
 #include "http/server_context.h"
@@ -51,6 +52,9 @@ class GatewayLoop final : public http::Service {
   void set_policy(std::shared_ptr<const policy::RoutePolicy> policy);
   void set_signer(token::ContextSigner signer) { signer_ = std::move(signer); }
   void set_authorize_token(Secret token) { decisions_.set_token(std::move(token)); }
+  void distrust(const std::string& issuer);
+  void set_revocations(std::shared_ptr<const token::RevocationSet> revocations);
+  void drain() override { tunnels_.drain(); }
   Authenticator& authenticator() { return authenticator_; }
 
   // For the exchanges of this loop.
@@ -60,6 +64,9 @@ class GatewayLoop final : public http::Service {
   const std::shared_ptr<const domain::RegistrySnapshot>& snapshot() const { return snapshot_; }
   wire::ResponseHead& response_head() { return response_head_; }
   std::string& head_buffer() { return head_buffer_; }
+  Tunnels& tunnels() { return tunnels_; }
+  // The reason for which a tunnel's right is no more, or "".
+  std::string_view why_not(const TunnelRight& right) const;
   void put_back(ProxyExchange& exchange) { free_.push_back(&exchange); }
   void count_upstream_failure(std::string_view reason);
   // What every event of this door says.
@@ -93,6 +100,11 @@ class GatewayLoop final : public http::Service {
                    const policy::RequestFacts& facts, const domain::Principal* principal);
   void bind_upstreams();
   ProxyExchange& take_exchange();
+  // A tunnel's right, null when the request asks for none; nullopt: answered, it asks wrongly.
+  std::optional<std::unique_ptr<TunnelRight>> tunnel_right(
+      http::ServerConnection& connection, const wire::RequestHead& head,
+      const wire::CleanPath& path, const policy::RequestFacts& facts,
+      const std::shared_ptr<const domain::Principal>& principal);
 
   const HttpGatewayOptions& options_;
   const Clock& clock_;
@@ -113,6 +125,7 @@ class GatewayLoop final : public http::Service {
   std::vector<std::unique_ptr<ProxyExchange>> exchanges_;
   std::vector<ProxyExchange*> free_;
   DecisionEndpoint decisions_;
+  Tunnels tunnels_;
   wire::ResponseHead response_head_;
   std::string head_buffer_;
 };

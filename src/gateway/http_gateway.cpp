@@ -208,12 +208,11 @@ void HttpGateway::trust_issuer(token::TrustedIssuer issuer) {
 }
 
 void HttpGateway::distrust_issuer(std::string issuer) {
-  state_->post([issuer](GatewayLoop& loop) { loop.authenticator().distrust(issuer); });
+  state_->post([issuer](GatewayLoop& loop) { loop.distrust(issuer); });
 }
 
 void HttpGateway::update_revocations(std::shared_ptr<const token::RevocationSet> revocations) {
-  state_->post(
-      [revocations](GatewayLoop& loop) { loop.authenticator().set_revocations(revocations); });
+  state_->post([revocations](GatewayLoop& loop) { loop.set_revocations(revocations); });
 }
 
 Result<void> HttpGateway::update_signer(std::function<Result<token::ContextSigner>()> make_signer) {

@@ -59,6 +59,7 @@ struct HttpGatewayOptions {
   std::chrono::milliseconds connect_ms{3'000};
   std::chrono::milliseconds upstream_response_ms{60'000};  // until the first byte of the answer
   std::chrono::milliseconds upstream_idle_ms{60'000};      // between bytes
+  std::chrono::milliseconds tunnel_idle_ms{600'000};       // a WebSocket without a byte
   std::chrono::milliseconds total_ms{0};  // a forwarded request from its head to its end; 0: any
   std::chrono::milliseconds upstream_keep_ms{30'000};  // an unused pooled connection
   std::size_t upstream_idle_max = 128;                 // pooled per upstream address and loop

@@ -52,6 +52,7 @@ void ProxyExchange::put_back() {
   connection_ = nullptr;
   upstream_ = nullptr;
   held_.reset();
+  tunnel_.reset();
   for (std::string* buffer : {&head_, &in_}) {
     if (buffer->capacity() > kKeptBytes) {
       *buffer = std::string();
@@ -262,7 +263,11 @@ bool ProxyExchange::relay_head(std::string_view& bytes) {
     if (head.parse(bytes.substr(0, size), method_, limits) != Fault::none) return malformed();
     bytes.remove_prefix(size);
     if (!head.interim()) break;
-    if (head.status == 101) return malformed();  // nobody asked for another protocol
+    if (head.status == 101) {  // when somebody asked for another protocol, and for this one
+      const bool ours = tunnel_ != nullptr && wire::accepts_websocket(head, tunnel_->accept) &&
+                        !head.section.has_content_length;
+      return ours ? begin_tunnel(head, bytes) : malformed();
+    }
     if (bytes.empty()) return true;
   }
   body_ = head.section.body;
@@ -278,6 +283,20 @@ bool ProxyExchange::relay_head(std::string_view& bytes) {
   write_client_head(out, head, plan_, field, connection_->request_id());
   connection_->count_answer(head.status);
   return relay_body(out, bytes);
+}
+
+bool ProxyExchange::begin_tunnel(const wire::ResponseHead& head, std::string_view rest) {
+  std::string& out = gateway_.head_buffer();
+  out.clear();
+  write_client_head(out, head, {}, ConnectionField::websocket, connection_->request_id());
+  connection_->count_answer(head.status);
+  connection_->send(out);
+  http::ServerConnection& client = *connection_;
+  http::UpstreamConnection& upstream = *std::exchange(upstream_, nullptr);
+  TunnelRight right = std::move(*tunnel_);
+  put_back();
+  gateway_.tunnels().start(client, upstream, std::move(right), rest);
+  return false;
 }
 
 bool ProxyExchange::relay_body(std::string_view prefix, std::string_view bytes) {

@@ -12,6 +12,7 @@
 
 #include "domain/event.h"
 #include "gateway/forwarding.h"
+#include "gateway/tunnel.h"
 #include "http/exchange.h"
 #include "http/upstream_pool.h"
 #include "policy/route.h"
@@ -42,6 +43,8 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   void hold(Held held) { held_.emplace(std::move(held)); }
   void wait_for_record();
   void recorded(bool durable);
+  // A handshake: should the upstream switch protocols, a tunnel takes over.
+  void offer(std::unique_ptr<TunnelRight> right) { tunnel_ = std::move(right); }
   bool active() const { return connection_ != nullptr; }
   void start();
   void cancel();  // refused before it started
@@ -62,6 +65,7 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   void upstream_ended();
   bool relay(std::string_view bytes);
   bool relay_head(std::string_view& bytes);
+  bool begin_tunnel(const wire::ResponseHead& head, std::string_view rest);
   bool relay_body(std::string_view prefix, std::string_view bytes);
   bool relay_chunked(std::string_view prefix, std::string_view bytes);
   bool relay_until_close(std::string_view prefix, std::string_view bytes);
@@ -81,6 +85,7 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   http::UpstreamPool* pool_ = nullptr;
   http::UpstreamConnection* upstream_ = nullptr;
   std::optional<Held> held_;
+  std::unique_ptr<TunnelRight> tunnel_;
   std::string head_;
   std::string in_;  // of the upstream's head, while it is not complete
   wire::HeadScanner scanner_;

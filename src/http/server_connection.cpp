@@ -46,6 +46,7 @@ void ServerConnection::enter(Phase phase) {
       break;
     case Phase::body:
     case Phase::answering:
+    case Phase::tunnel:
     case Phase::closed: timer_.cancel(); break;
   }
 }
@@ -58,8 +59,8 @@ void ServerConnection::on_readable() {
       if (!connection_.discard_input() && connection_.backlog() == 0) gone();
       return;
     }
-    const bool reading =
-        phase_ == Phase::idle || phase_ == Phase::head || (phase_ == Phase::body && body_wanted_);
+    const bool reading = phase_ == Phase::idle || phase_ == Phase::head ||
+                         ((phase_ == Phase::body || phase_ == Phase::tunnel) && body_wanted_);
     // A client that sends requests and takes no answers gets no further.
     if (!reading || connection_.backlog() >= context_.limits.output_bytes_high) return;
     if (pending_) {
@@ -81,7 +82,9 @@ void ServerConnection::on_readable() {
 }
 
 void ServerConnection::take(std::string_view bytes) {
-  if (phase_ == Phase::body) {
+  if (phase_ == Phase::tunnel) {
+    responder_->on_body(bytes);
+  } else if (phase_ == Phase::body) {
     feed_body(bytes);
   } else {
     take_head(bytes);
@@ -168,7 +171,16 @@ void ServerConnection::refuse_fault(wire::Fault fault) {
          AfterAnswer::close);
 }
 
+void ServerConnection::become_tunnel(Responder& next) {
+  responder_ = &next;
+  persistent_ = false;
+  body_wanted_ = true;
+  enter(Phase::tunnel);
+  connection_.resume_reading();
+}
+
 void ServerConnection::want_body() {
+  if (phase_ == Phase::tunnel && !std::exchange(body_wanted_, true)) connection_.resume_reading();
   if (body_done() || body_wanted_ || phase_ != Phase::body) return;
   body_wanted_ = true;
   if (!std::exchange(body_started_, true)) {
@@ -251,7 +263,13 @@ void ServerConnection::body_failed(int status, std::string_view reason) {
 }
 
 // The client will send no more. Between requests that is good-bye; within one it is a half.
-void ServerConnection::end_of_input() { gone(); }
+void ServerConnection::end_of_input() {
+  if (phase_ == Phase::tunnel) {
+    responder_->on_body_end();
+  } else {
+    gone();
+  }
+}
 
 void ServerConnection::answer(int status, std::string_view fields, std::string_view content_type,
                               std::string_view body, AfterAnswer after) {
@@ -336,8 +354,9 @@ void ServerConnection::on_drained() {
   if (phase_ == Phase::lingering || phase_ == Phase::idle) {
     enter(phase_);
     connection_.resume_reading();
-  } else if (phase_ == Phase::answering) {
+  } else if (phase_ == Phase::answering || phase_ == Phase::tunnel) {
     timer_.cancel();
+    if (phase_ == Phase::tunnel) connection_.resume_reading();
   }
   if (responder_ != nullptr) responder_->on_drained();
 }
@@ -388,7 +407,8 @@ void ServerConnection::on_deadline() {
       }
       write_deadline_passed();
       return;
-    case Phase::answering: write_deadline_passed(); return;
+    case Phase::answering:
+    case Phase::tunnel: write_deadline_passed(); return;
     case Phase::idle:
     case Phase::lingering:
       if (connection_.backlog() > 0) {

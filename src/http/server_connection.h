@@ -53,6 +53,10 @@ class ServerConnection final : public runtime::Disposable, private runtime::Conn
   // Whether the answer's head must say `Connection: close`; what was said is then done.
   bool will_close();
   void count_answer(int status);
+  // After an answer's head that switches protocols: from now on every byte of the client goes to
+  // `next` as it comes (on_body(), on_body_end() for its half-close), and send() and finish() are
+  // all that is sent. No deadline but the one for a client that takes nothing.
+  void become_tunnel(Responder& next);
   void finish(AfterAnswer after);
   // The answer cannot be completed: the client must notice.
   void abort();
@@ -62,7 +66,7 @@ class ServerConnection final : public runtime::Disposable, private runtime::Conn
 
  private:
   friend class ServerContext;
-  enum class Phase { handshake, idle, head, body, answering, lingering, closed };
+  enum class Phase { handshake, idle, head, body, answering, tunnel, lingering, closed };
 
   void on_connected() override;
   void on_readable() override;

@@ -59,6 +59,14 @@ class TestClient {
     in_.erase(0, end + length);
     return out;
   }
+  // Exactly so many; less when the connection ends before.
+  std::string bytes(std::size_t count) {
+    while (in_.size() < count && more()) {
+    }
+    std::string out = in_.substr(0, count);
+    in_.erase(0, out.size());
+    return out;
+  }
   std::string until_closed() {
     while (more()) {
     }

@@ -56,6 +56,8 @@ class UpstreamConnection final : public runtime::Disposable, private runtime::Co
   // The exchange on it is complete and both sides keep the connection: back to the pool.
   void release();
   void discard();
+  // Another goes on with it.
+  void hand_over(User& user) { user_ = &user; }
   // It did not come up in time: counts against its address.
   void connect_failed();
 

@@ -52,6 +52,7 @@ struct RouteRule {
   domain::Activity activity = domain::Activity::other;
   AuditStrictness audit = AuditStrictness::strict;
   bool is_public = false;   // needs no principal
+  bool websocket = false;   // a WebSocket handshake may become a tunnel
   std::string upstream;     // name of the upstream, "app" unless the file says otherwise
   std::uint32_t index = 0;  // position in rules()
   std::uint32_t line = 0;   // in the file, for messages

@@ -104,7 +104,7 @@ RouteReader::RouteReader(const toml::table& table, const Defaults& defaults, Fin
 void RouteReader::read() {
   refuse_unknown_keys(table_,
                       {"name", "methods", "path", "organization", "permission", "roles", "activity",
-                       "audit", "public", "upstream"},
+                       "audit", "public", "upstream", "websocket"},
                       "[[route]]", findings_);
   rule_.name = required("name", "a name for events, such as \"courses.read\"");
   if (!std::ranges::all_of(rule_.name,
@@ -116,6 +116,7 @@ void RouteReader::read() {
     add("name", "a route's name is at most 100 of a-z 0-9 . _ -");
   }
   rule_.is_public = flag_at(table_, "public", findings_);
+  rule_.websocket = flag_at(table_, "websocket", findings_);
   read_methods();
   read_path();
   read_organization();
