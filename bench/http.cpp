@@ -32,6 +32,15 @@ permission = "courses:read"
 audit = "{0}"
 
 [[route]]
+name = "courses.live"
+methods = ["GET"]
+path = "/orgs/{{org}}/live"
+organization = "path:org"
+permission = "courses:read"
+audit = "{0}"
+websocket = true
+
+[[route]]
 name = "courses.create"
 methods = ["POST"]
 path = "/orgs/{{org}}/courses"

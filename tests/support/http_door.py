@@ -84,7 +84,7 @@ class Answer:
 
 
 class Door:
-    def __init__(self, folder: pathlib.Path, *flags: str, tokens: int = 2):
+    def __init__(self, folder: pathlib.Path, *flags: str, tokens: int = 2, upstream: int = 0):
         self.folder = folder
         self.upstream = Upstream()
         key = folder / "key.pem"
@@ -92,7 +92,7 @@ class Door:
                         str(key)], check=True, capture_output=True)
         key.chmod(0o600)
         self.process = subprocess.Popen(
-            [str(program()), "--upstream", f"http://127.0.0.1:{self.upstream.port}", "--tokens",
+            [str(program()), "--upstream", f"http://127.0.0.1:{upstream or self.upstream.port}", "--tokens",
              str(folder / "tokens"), "--audit-directory", str(folder / "audit"), "--key", str(key), "--algorithm",
              "ES256", "--token-count", str(tokens), *flags],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
