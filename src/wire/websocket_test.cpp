@@ -113,7 +113,7 @@ TEST(WebSocket, FindsTheEndOfFramesHoweverTheyArrive) {
 }
 
 TEST(WebSocket, RefusesWhatIsNoFrame) {
-  using namespace std::string_literals;
+  using std::operator""s;
   for (const std::string& bytes :
        {"\x83\x00"s, "\x8b\x00"s, "\x82\x80"s, "\x08\x00"s, "\x88\x7e\x00\x80"s,
         "\x82\x7e\x00\x7d"s, "\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff"s,
