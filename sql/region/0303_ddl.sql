@@ -40,14 +40,16 @@ ALTER TABLE domicile_private.ddl_check ENABLE ALWAYS TRIGGER domicile_commit;
 
 -- Did this transaction make the relation? Its row type depends on it by an entry that CREATE writes and nothing changes:
 -- ours, if it is visible and its transaction is in progress.
-CREATE FUNCTION domicile_private.is_new(rel regclass) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION domicile_private.is_new(label text) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  name text[] := parse_ident(label);  -- not to_regclass(): domicile_owner may lack USAGE on the application's schema
   present bigint := pg_current_xact_id_if_assigned()::text::bigint;
   made bigint;
 BEGIN
-  SELECT d.xmin::text::bigint INTO made FROM pg_depend d JOIN pg_class c ON c.reltype = d.objid
-  WHERE c.oid = rel AND d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = rel AND d.deptype = 'i'
-    AND d.xmin::text::bigint >= 3;
+  SELECT d.xmin::text::bigint INTO made
+  FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid JOIN pg_depend d ON d.objid = c.reltype AND d.refobjid = c.oid
+  WHERE n.nspname = name[1] AND c.relname = name[2] AND d.classid = 'pg_type'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.deptype = 'i' AND d.xmin::text::bigint >= 3;
   -- 64 bits again, from the nearest 32: a subtransaction's id is above the transaction's.
   made := present + ((made - present) & 4294967295) - CASE WHEN ((made - present) & 4294967295) >= 2147483648 THEN 4294967296 ELSE 0 END;
   RETURN coalesce(made >= present AND pg_xact_status(made::text::xid8) = 'in progress', false);
@@ -69,7 +71,7 @@ BEGIN
   -- must not open even within a transaction, because its rows could be read and the transaction be rolled back.
   SELECT string_agg(format('%s %s: %s', r.kind, r.object, r.detail), '; ') FILTER (WHERE NOT r.young), coalesce(bool_or(r.young), false)
   INTO at_once, later
-  FROM (SELECT v.*, v.kind IN ('unclassified', 'row_security_off', 'grant') AND coalesce(domicile_private.is_new(to_regclass(v.object)), false) AS young
+  FROM (SELECT v.*, v.kind IN ('unclassified', 'row_security_off', 'grant') AND domicile_private.is_new(v.object) AS young
         FROM domicile_private.refusals() v) r;
   open_window := domicile_private.window_for('ddl');
   IF open_window IS NOT NULL THEN
