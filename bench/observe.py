@@ -41,6 +41,8 @@ BARE = {"activity": """(org_id bigint NOT NULL, id bigint NOT NULL, user_id bigi
 class Observed(Bench):
     """Database arena is observed, database plain is its copy with everything off."""
 
+    ARMED = "SELECT count(*) FROM pg_trigger WHERE tgname ~ '^domicile_observe'"
+
     def prepare_schema(self, session):
         session.must("GRANT CREATE ON DATABASE arena TO app_owner")
         session.must("SET ROLE app_owner")
@@ -93,8 +95,8 @@ class Observed(Bench):
                 done.study(number)
             done.pool.close()
             with self.superuser(database) as s:
-                observing = s.value("SELECT count(*) FROM pg_trigger WHERE tgname ~ '^domicile_observe'")
-                assert (int(observing) == 0) == (database == "plain"), (database, observing)
+                armed = int(s.value(self.ARMED))
+                assert (armed == 0) == (database == "plain"), (database, armed)
                 s.must("VACUUM ANALYZE")
 
 
@@ -145,6 +147,13 @@ class Application:
             self.ask("PUT", f"/attempts/{attempt}/answers/{course * 100 + question}", 204, choice=2)
         self.ask("POST", f"/attempts/{attempt}/submission", 200)
         for page in ("/enrolments", f"/courses/{course}"):
+            self.ask("GET", page, 200)
+
+    def read(self, number):
+        """Only pages."""
+        self.learner(number)
+        course = 1 + number % COURSES
+        for page in ("/me", "/courses", f"/courses/{course}", f"/lessons/{course * 100 + 1}", f"/assessments/{course}", "/enrolments"):
             self.ask("GET", page, 200)
 
     def answer(self, number):

@@ -111,6 +111,7 @@ std::string seen_function_name(const ResolvedPath& path) {
   return "domicile.seen_" + short_name(path);
 }
 
+// EXECUTE is granted here and below because the installer's default privileges may not.
 std::string home_function(const ResolvedPath& path, domain::KeyType type) {
   return fmt::format(
       R"(CREATE OR REPLACE FUNCTION {0}({1}gone boolean) RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -127,6 +128,7 @@ BEGIN
     USING ERRCODE = '23514', CONSTRAINT = 'domicile_home', HINT = {8};
 END
 $home$;
+GRANT EXECUTE ON FUNCTION {0}({1}gone boolean) TO PUBLIC;
 ALTER FUNCTION {0}({1}gone boolean) OWNER TO domicile_owner)",
       home_function_name(path), arguments(path), domain::to_string(type), path.steps.size(),
       q(path.key), joins(path), where_first(path),
@@ -150,6 +152,7 @@ EXCEPTION WHEN OTHERS THEN
   RETURN true;
 END
 $home$;
+GRANT EXECUTE ON FUNCTION {0}({1}spec text) TO PUBLIC;
 ALTER FUNCTION {0}({1}spec text) OWNER TO domicile_owner)",
       seen_function_name(path), arguments(path), domain::to_string(type), path.steps.size(),
       q(path.key), joins(path), where_first(path), path.shared ? "m" : "k");

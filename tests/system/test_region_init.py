@@ -162,6 +162,21 @@ def test_observe_records_and_changes_no_result(region):
         assert not c.execute("SELECT relrowsecurity FROM pg_class WHERE oid = 'app.course'::regclass").fetchone()[0]
 
 
+def test_writes_work_where_default_privileges_keep_functions_from_the_public(region):
+    with region.connect("installer") as c:
+        c.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+    region.init()
+    region.home("7")
+    with region.connect() as c:
+        role = c.execute("SELECT role FROM domicile.organization").fetchone()[0]
+        c.execute(f"ALTER ROLE \"{role}\" PASSWORD 'secret'")
+        c.execute("INSERT INTO app.person VALUES (1, 'p')")
+    with region.connect(role) as c:
+        enrolment = c.execute("INSERT INTO app.enrolment (org_id, person) VALUES (7, 1) RETURNING id").fetchone()[0]
+        c.execute("INSERT INTO app.answer (enrolment_id, words) VALUES (%s, 'mine')", (enrolment,))  # by path
+        assert c.execute("SELECT count(*) FROM app.answer").fetchone()[0] == 1
+
+
 def test_without_a_superuser_init_says_what_is_missing(region):
     done = region.init()
     assert "event triggers: not installed" in done.stdout and "--superuser-dsn-file" in done.stdout
