@@ -48,16 +48,19 @@ void MigrationJudge::commit() {
       continue;
     }
     place_ = standing->touched;
-    refuse("unclassified_open", to_string(name),
-           fmt::format("{}: it would be open and in no catalog when the transaction commits",
-                       standing->opened_by),
-           fmt::format("add {} to the catalog (planned = true) and run `domicile region init` "
-                       "before this migration",
-                       to_string(name)));
-    standing->opened_by.clear();
-    standing->closed = standing->shape.relation == Relation::table;  // that transaction is gone
+    refuse_open(*standing, "it would be open and in no catalog when the transaction commits");
   }
   place_ = here;
+}
+
+void MigrationJudge::refuse_open(Standing& standing, std::string_view why) {
+  const std::string name = to_string(standing.shape.name);
+  refuse("unclassified_open", name, fmt::format("{}: {}", standing.opened_by, why),
+         fmt::format("add {} to the catalog (planned = true) and run `domicile region init` "
+                     "before this migration",
+                     name));
+  standing.opened_by.clear();
+  standing.closed = standing.shape.relation == Relation::table;  // that transaction is gone
 }
 
 void MigrationJudge::migration(const Migration& migration, bool judged) {

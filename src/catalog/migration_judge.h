@@ -33,6 +33,7 @@ class MigrationJudge {
   void transaction(const Node& node);
   void set_variable(const Node& node);
   void commit();  // the check at the end of a transaction
+  void refuse_open(Standing& standing, std::string_view why);
   void say(Severity severity, Outcome outcome, std::string kind, std::string object,
            std::string message, std::string remedy);
   void refuse(std::string kind, std::string object, std::string message, std::string remedy) {

@@ -275,6 +275,9 @@ void MigrationJudge::rename_table(Standing* standing, const QualifiedName& from,
   touch(*standing, fmt::format("{} is renamed to {}", to_string(from), to_string(to)), false);
   if (standing->shape.relation == Relation::partition) return;
   if (!guarded && standing->fresh) return not_armed(*standing);
+  // Also within a transaction: its rows could be read under that name, and everything be undone.
+  if (entry == nullptr && standing->enforced())
+    return refuse_open(*standing, "it would be open under a name that no catalog has");
   // The region follows a table that it does not guard, under its new name.
   if (former != nullptr && entry == nullptr && !standing->enforced()) standing->opened_by.clear();
   if (entry != nullptr && guarded && standing->guard->name != to) {

@@ -378,6 +378,21 @@ TEST_F(TokenLifecycle, AServiceMayAskAboutItsOrganizationsTokens) {
   EXPECT_EQ(post("/oauth2/introspect", "client_id=spa&token=" + token).status, 401);
 }
 
+TEST_F(TokenLifecycle, WhoSignsInRightAfterBeingSignedOutEverywhereIsBelieved) {
+  const std::string before = body(redeem(code_of_sign_in()))["access_token"];
+  const std::int64_t now = clock.unix_seconds();
+  ASSERT_TRUE(directory.revoke({.kind = store::Revocation::Kind::user,
+                                .subject = "u_1",
+                                .issued_before = now,
+                                .expires_at = now + 3600},
+                               now));
+  ASSERT_TRUE(issuer->revocations().refresh());
+  EXPECT_EQ(ask(before), (nlohmann::json{{"active", false}}));
+  jar.clear();  // a new browser, in the same second
+  const std::string after = body(redeem(code_of_sign_in()))["access_token"];
+  EXPECT_EQ(ask(after)["active"], true);
+}
+
 TEST_F(TokenLifecycle, AnAccessTokenIsRevokedByItsOwnClientAlone) {
   const std::string token = body(redeem(code_of_sign_in()))["access_token"];
   EXPECT_EQ(post("/oauth2/revoke", "client_id=web&token=" + token).status, 200);

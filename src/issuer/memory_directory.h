@@ -189,6 +189,18 @@ class MemoryDirectory final : public store::Directory, public store::SignIns {
     revoked.push_back(revocation);
     return {};
   }
+  Result<std::int64_t> revoked_until(const domain::UserId& user,
+                                     const domain::OrgKey& organization) override {
+    TRY(up());
+    std::int64_t until = 0;
+    for (const auto& each : revoked) {
+      if ((each.kind == store::Revocation::Kind::user && each.subject == user.text()) ||
+          (each.kind == store::Revocation::Kind::organization &&
+           each.subject == organization.text()))
+        until = std::max(until, each.issued_before);
+    }
+    return until;
+  }
   Result<std::vector<store::Revocation>> revocations(std::int64_t now_s) override {
     TRY(up());
     auto live = revoked;

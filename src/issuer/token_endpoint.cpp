@@ -13,6 +13,7 @@ namespace domicile::issuer {
 namespace {
 
 constexpr std::size_t kBodyBytesMax = 8192;
+constexpr std::int64_t kAheadMaxS = 20;  // doors allow 30 seconds between clocks
 
 http::Response invalid_request(std::string_view what) {
   return oauth_error(400, "invalid_request", what);
@@ -191,6 +192,16 @@ std::expected<std::string, http::Response> TokenEndpoint::access_token(const Cal
     log_error("issuer", "there is no active signing key");
     return std::unexpected(unavailable());
   }
+  // A token says in which second it was made. One that follows a revocation is dated after it, so
+  // that whoever signs in anew need not wait for the next second; doors allow more than that.
+  const auto revoked =
+      ports_.sign_ins.revoked_until(rights.subject, domain::OrgKey(rights.organization.key));
+  if (!revoked) {
+    log_error("issuer", "reading revocations: " + revoked.error().message);
+    return std::unexpected(unavailable());
+  }
+  const std::int64_t issued_at =
+      std::max(call.now_s, std::min(*revoked + 1, call.now_s + kAheadMaxS));
   id = crypto::random_text(16);
   auto token = signer->sign({.issuer = options_.url,
                              .audience = options_.audience,
@@ -203,7 +214,7 @@ std::expected<std::string, http::Response> TokenEndpoint::access_token(const Cal
                              .permissions = rights.permissions,
                              .grants = rights.grants,
                              .token_id = id,
-                             .issued_at = call.now_s,
+                             .issued_at = issued_at,
                              .expires_at = call.now_s + call.lifetime_s});
   if (!token) {
     log_error("issuer", "signing: " + token.error().message);

@@ -55,6 +55,8 @@ class PgDirectory final : public Directory, public SignIns {
                                    std::int64_t now_s,
                                    const std::function<Result<void>()>& before_commit) override;
   Result<void> revoke(const Revocation& revocation, std::int64_t now_s) override;
+  Result<std::int64_t> revoked_until(const domain::UserId& user,
+                                     const domain::OrgKey& organization) override;
   Result<std::vector<Revocation>> revocations(std::int64_t now_s) override;
 
   // Administration, by `Administrator::name`. Every change puts its event into the outbox in the

@@ -84,6 +84,9 @@ class SignIns {
                                            const std::function<Result<void>()>& before_commit) = 0;
 
   virtual Result<void> revoke(const Revocation& revocation, std::int64_t now_s) = 0;
+  // Up to when tokens of this user or this organization are called back; 0 for never.
+  virtual Result<std::int64_t> revoked_until(const domain::UserId& user,
+                                             const domain::OrgKey& organization) = 0;
   // Those that have not expired.
   virtual Result<std::vector<Revocation>> revocations(std::int64_t now_s) = 0;
 };

@@ -176,6 +176,16 @@ Result<void> PgDirectory::revoke(const Revocation& revocation, std::int64_t now_
   });
 }
 
+Result<std::int64_t> PgDirectory::revoked_until(const domain::UserId& user,
+                                                const domain::OrgKey& organization) {
+  const auto rows = TRY(
+      read("SELECT coalesce(extract(epoch FROM max(issued_before)), 0)::bigint"
+           " FROM domicile_directory.revocation"
+           " WHERE (kind = 'user' AND subject = $1) OR (kind = 'organization' AND subject = $2)",
+           {user.text(), organization.text()}));
+  return rows.integer(0, 0);
+}
+
 Result<std::vector<Revocation>> PgDirectory::revocations(std::int64_t now_s) {
   const auto rows =
       TRY(read("SELECT kind, subject, extract(epoch FROM issued_before)::bigint,"

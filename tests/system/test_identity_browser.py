@@ -149,14 +149,10 @@ def test_tokens_called_back_are_refused_at_the_door_within_a_second(world):
     took.append(refused_after(lambda: world.cli(CANADA, "token", "revoke", "--user", world.ann), untouched))
     with pytest.raises(Exception, match="invalid_grant"):
         other.client.refresh_token(world.url(CANADA) + "/oauth2/token")
-    second = int(time.time())
-    wait_until(lambda: int(time.time()) > second, 3, "tokens say only in which second they were made")
     _, token = fresh()
     took.append(refused_after(lambda: world.cli(CANADA, "token", "revoke", "--org", "101"), token))
     assert max(took) < 2, took  # a second, and the command's own end
-    told = [e for e in world.events(CANADA) if "token.revoke" in json.dumps(e)]
-    assert len(told) >= 2  # the last one may still be on its way
-    wait_until(lambda: int(time.time()) > second + 2, 5, "the next test's tokens are younger")
+    wait_until(lambda: sum("token.revoke" in json.dumps(e) for e in world.events(CANADA)) >= 3, 10, "the acts are in the event log")
 
 
 def test_only_one_target_is_revoked_at_a_time_and_only_what_is_here(world):
