@@ -240,7 +240,7 @@ Result<CheckConfig> parse_check_config(std::string_view text, const std::string&
   reader.known(root, "the file", {"exclude", "sample", "registry", "region", "accept"});
   config.exclude = reader.texts(root, "the file", "exclude");
   if (const toml::node* sample = root.get("sample")) {
-    const auto value = sample->value<std::int64_t>();
+    const auto value = sample->value_exact<std::int64_t>();
     if (value && *value >= 1 && *value <= 100'000) {
       config.sample = static_cast<unsigned>(*value);
     } else {

@@ -132,7 +132,7 @@ Result<std::shared_ptr<const RoutePolicy>> RoutePolicy::parse(std::string_view t
   }
   refuse_unknown_keys(file, {"version", "defaults", "route"}, "the file", findings);
   const toml::node* version = file.get("version");
-  if (version == nullptr || version->value<std::int64_t>() != 1) {
+  if (version == nullptr || version->value_exact<std::int64_t>() != 1) {
     findings.add(version == nullptr ? 1 : line_of(*version), "the file must say version = 1");
   }
   const Defaults defaults = read_defaults(file, findings);

@@ -167,6 +167,9 @@ TEST(RoutePolicy, ErrorsNameTheLineAndTheRemedy) {
               HasSubstr("split the route or write 'activity'"));
   EXPECT_THAT(finding("methods = [\"GET\"]\npath = \"/a\"\npublic = true\npermission = \"a:b\""),
               HasSubstr("cannot need a permission"));
+  // A number beyond what a whole one can be is no version, and no undefined behaviour.
+  const std::string beyond = "version = " + std::string(60, '7') + ".1";
+  EXPECT_THAT(RoutePolicy::parse(beyond, "r.toml").error().message, HasSubstr("version = 1"));
   EXPECT_THAT(RoutePolicy::parse("version = 1\nroute = [", "r.toml").error().message,
               HasSubstr("r.toml:2"));
   EXPECT_THAT(RoutePolicy::parse("", "r.toml").error().message,
