@@ -29,13 +29,14 @@ END
 $$;
 
 -- Our functions as they are now become the truth that violations() compares with. Names, not oids: pg_upgrade
--- gives roles and languages new ones.
+-- gives roles and languages new ones. Privileges as they count: what is granted as the default grants it anyway comes
+-- out of a dump as nothing.
 CREATE FUNCTION domicile_private.functions_now() RETURNS TABLE (object text, hash text) LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
   SELECT 'function ' || p.oid::regprocedure::text,
          md5(p.prosrc || p.prosecdef::text || p.provolatile::text || l.lanname || coalesce(p.proconfig::text, '')
              || o.rolname || coalesce((SELECT string_agg(pg_get_userbyid(a.grantee) || a.privilege_type, ',' ORDER BY pg_get_userbyid(a.grantee), a.privilege_type)
-                                       FROM aclexplode(p.proacl) a), 'default'))
+                                       FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a), 'nobody'))
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner JOIN pg_language l ON l.oid = p.prolang
   WHERE n.nspname ~ '^domicile(_|$)'
 $$;
