@@ -82,12 +82,16 @@ class Observed(Bench):
             session.must(f"GRANT USAGE ON SCHEMA {schema} TO app_pool; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO app_pool;"
                          f" GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO app_pool")
 
+    def arm(self, catalog):
+        """What is done to database arena after it was copied."""
+
     def copy_with_everything_off(self):
         with self.superuser("postgres") as s:
             s.must("CREATE DATABASE plain TEMPLATE arena")
         with tempfile.TemporaryDirectory() as name:
             catalog = pathlib.Path(name) / "catalog.toml"
             catalog.write_text(self.catalog_text())
+            self.arm(catalog)
             domicile("region", "off", "--all", "--catalog", catalog, "--dsn", self.dsn("installer", "plain"))
         for database in ("arena", "plain"):
             done = Application(self, database, True)  # rows for the planner to see
