@@ -20,19 +20,7 @@ struct TokenOptions {
   std::string ca_file;
 };
 
-std::string form_encoded(std::string_view text) {
-  std::string out;
-  for (const unsigned char c : text) {
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out.push_back(static_cast<char>(c));
-    } else {
-      out += fmt::format("%{:02X}", c);
-    }
-  }
-  return out;
-}
+using http::form_encoded;
 
 Result<std::string> form_of(const TokenOptions& options) {
   std::string form;

@@ -1,5 +1,7 @@
 #include "http/message.h"
 
+#include <fmt/format.h>
+
 #include "http/problem.h"
 #include "wire/http1_chars.h"
 
@@ -48,6 +50,20 @@ Response problem(int status, std::string_view reason, std::string_view detail,
   return {status,
           {{"content-type", "application/problem+json"}, {"cache-control", "no-store"}},
           problem_body(status, reason, detail, request.request_id)};
+}
+
+std::string form_encoded(std::string_view text) {
+  std::string out;
+  for (const unsigned char c : text) {
+    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~';
+    if (plain) {
+      out.push_back(static_cast<char>(c));
+    } else {
+      out += fmt::format("%{:02X}", c);
+    }
+  }
+  return out;
 }
 
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_form(std::string_view text) {

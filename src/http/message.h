@@ -41,6 +41,8 @@ Response json_response(int status, std::string body);
 // RFC 9457 problem+json: stable `reason`, fixed title for the status, request id.
 Response problem(int status, std::string_view reason, std::string_view detail,
                  const Request& request);
+// One name or value of a form or query, encoded (RFC 3986 unreserved characters stay).
+std::string form_encoded(std::string_view text);
 // Form and query decoding; nullopt on a malformed escape or a duplicate name.
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_form(std::string_view text);
 

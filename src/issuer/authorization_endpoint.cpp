@@ -57,12 +57,13 @@ struct AuthorizationEndpoint::Visit {
 
 AuthorizationEndpoint::AuthorizationEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
                                              const Locator& locator, PasswordCheck& passwords,
-                                             Throttle& questions)
+                                             Throttle& questions, Throttle& addresses)
     : options_(options),
       ports_(ports),
       locator_(locator),
       passwords_(passwords),
       questions_(questions),
+      addresses_(addresses),
       evidence_(ports.events, ports.clock, options.region),
       cookies_(options.url.starts_with("https://")),
       forms_(options.form_key) {}
@@ -188,6 +189,8 @@ http::Response AuthorizationEndpoint::sign_in(Visit& visit) {
                         "", 400);
   }
   const std::string login = text("username");
+  const std::string address = throttle_address(visit.request.peer_ip);
+  if (const auto wait = addresses_.take(address)) return locked(visit, *wanted, login, *wait);
   const auto user = passwords_.check({.request = visit.request,
                                       .client_id = wanted->client_id,
                                       .grant_type = "authorization_code",
@@ -199,19 +202,14 @@ http::Response AuthorizationEndpoint::sign_in(Visit& visit) {
     switch (user.error().why) {
       case PasswordRefusal::Why::wrong:
         return ask_password(visit, *wanted, "User name or password is wrong.", login, 400);
-      case PasswordRefusal::Why::locked: {
-        auto page = ask_password(visit, *wanted,
-                                 fmt::format("Too many failed attempts. Try again in {} seconds.",
-                                             user.error().wait.count()),
-                                 login, 429);
-        page.headers.emplace_back("retry-after", fmt::format("{}", user.error().wait.count()));
-        return page;
-      }
+      case PasswordRefusal::Why::locked: return locked(visit, *wanted, login, user.error().wait);
       case PasswordRefusal::Why::busy:
       case PasswordRefusal::Why::unavailable: break;
     }
+    addresses_.put_back(address);  // our own trouble costs nobody anything
     return try_again_page();
   }
+  addresses_.put_back(address);
   const std::string secret = crypto::random_text(32);
   const store::BrowserSession session{.hash = hash_of(secret),
                                       .user = user->id,
@@ -283,6 +281,15 @@ http::Response AuthorizationEndpoint::finish(const Visit& visit, const Authorize
   return see_other(with_parameters(wanted.redirect_uri, parameters));
 }
 
+http::Response AuthorizationEndpoint::locked(const Visit& visit, const AuthorizeRequest& wanted,
+                                             std::string_view login, std::chrono::seconds wait) {
+  auto page = ask_password(
+      visit, wanted,
+      fmt::format("Too many failed attempts. Try again in {} seconds.", wait.count()), login, 429);
+  page.headers.emplace_back("retry-after", fmt::format("{}", wait.count()));
+  return page;
+}
+
 http::Response AuthorizationEndpoint::refuse(const AuthorizeRequest& wanted,
                                              const AuthorizeError& error) const {
   std::vector<std::pair<std::string_view, std::string>> parameters = {
@@ -330,10 +337,10 @@ http::Response AuthorizationEndpoint::sign_out(const http::Request& request) {
     return message_page(400, "Sign out", kMalformed);
   const std::int64_t now_s = ports_.clock.unix_seconds();
   const std::string secret = cookies_.session(request);
-  if (secret.empty()) return signed_out(request, *parameters);
+  if (secret.empty()) return signed_out(*parameters);
   const auto session = ports_.sign_ins.find_session(hash_of(secret), now_s);
   if (!session) return broken("looking up a session", session.error());
-  if (!*session) return signed_out(request, *parameters);
+  if (!*session) return signed_out(*parameters);
 
   const std::string browser = cookies_.browser(request);
   const auto form = http::parse_form(request.body);
@@ -357,11 +364,11 @@ http::Response AuthorizationEndpoint::sign_out(const http::Request& request) {
   event.actor = (*session)->user;
   if (auto stored = evidence_.record({std::move(event)}); !stored)
     return broken("recording a sign-out", stored.error());
-  return signed_out(request, *parameters);
+  return signed_out(*parameters);
 }
 
 // Where the application wants the browser next, if it registered that address.
-http::Response AuthorizationEndpoint::signed_out(const http::Request&, const Form& parameters) {
+http::Response AuthorizationEndpoint::signed_out(const Form& parameters) {
   const std::string* id = form_value(parameters, "client_id");
   const std::string* uri = form_value(parameters, "post_logout_redirect_uri");
   auto answer = message_page(200, "Signed out", "You are signed out in this browser.");

@@ -11,6 +11,7 @@
 // this region in this browser until the session ends. Thread-safe; may block.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -27,9 +28,11 @@ namespace domicile::issuer {
 
 class AuthorizationEndpoint {
  public:
-  // `questions` bounds how often an address may ask where an organization is.
+  // `questions` bounds how often an address may ask where an organization is, `addresses` how often
+  // it may fail.
   AuthorizationEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
-                        const Locator& locator, PasswordCheck& passwords, Throttle& questions);
+                        const Locator& locator, PasswordCheck& passwords, Throttle& questions,
+                        Throttle& addresses);
 
   http::Response authorize(const http::Request& request);
   http::Response sign_out(const http::Request& request);
@@ -50,15 +53,18 @@ class AuthorizationEndpoint {
   http::Response ask_organization(const Visit& visit, std::string_view error, int status);
   http::Response ask_password(const Visit& visit, const AuthorizeRequest& wanted,
                               std::string_view error, std::string_view login, int status);
+  http::Response locked(const Visit& visit, const AuthorizeRequest& wanted, std::string_view login,
+                        std::chrono::seconds wait);
   http::Response refuse(const AuthorizeRequest& wanted, const AuthorizeError& error) const;
   http::Response with_browser(const Visit& visit, http::Response response) const;
-  http::Response signed_out(const http::Request& request, const Form& parameters);
+  http::Response signed_out(const Form& parameters);
 
   const IssuerOptions& options_;
   IssuerPorts ports_;
   const Locator& locator_;
   PasswordCheck& passwords_;
   Throttle& questions_;
+  Throttle& addresses_;
   Evidence evidence_;
   BrowserCookies cookies_;
   FormGuard forms_;

@@ -185,6 +185,20 @@ TEST_F(SignInTest, GuessingIsLockedOut) {
   EXPECT_EQ(submit(open()).status, 429);  // the right one too
 }
 
+TEST_F(SignInTest, OneAddressCannotTryManyNamesByPageAndTokenEndpointTogether) {
+  for (int i = 0; i < 30; ++i) sign_in("nobody" + std::to_string(i), "wrong+horse");
+  http::Response last;
+  for (int i = 0; i < 31; ++i) {
+    const auto page = open();
+    last = send(
+        "POST", "/oauth2/authorize", query(),
+        "form=" + hidden(page) + "&username=noone" + std::to_string(i) + "&password=wrong+horse");
+  }
+  EXPECT_EQ(last.status, 429);
+  ip = "198.51.100.7";  // others are not concerned
+  EXPECT_EQ(submit(open()).status, 303);
+}
+
 TEST_F(SignInTest, AFormOfAnotherBrowserSiteOrTimeIsNotTaken) {
   const auto page = open();
   const auto mine = jar;

@@ -72,11 +72,12 @@ Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
       revocations_(ports_.sign_ins, ports_.clock),
       external_(std::move(external)),
       discoveries_(options_.discovery, ports_.clock),
+      addresses_(options_.address, ports_.clock),
       evidence_(ports_.events, ports_.clock, options_.region),
       tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, passwords_,
-                                              revocations_, external_)),
+                                              revocations_, external_, addresses_)),
       authorization_(std::make_unique<AuthorizationEndpoint>(options_, ports_, locator_, passwords_,
-                                                             discoveries_)) {}
+                                                             discoveries_, addresses_)) {}
 
 Issuer::~Issuer() { stop(); }
 

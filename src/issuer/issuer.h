@@ -80,6 +80,7 @@ class Issuer {
   RevocationList revocations_;
   ExternalIdentities external_;
   Throttle discoveries_;
+  Throttle addresses_;  // failures of one address, by whatever way it tries to sign in
   Evidence evidence_;
   std::unique_ptr<TokenEndpoint> tokens_;
   std::unique_ptr<AuthorizationEndpoint> authorization_;

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "http/message.h"
+
 namespace domicile::issuer {
 namespace {
 
@@ -40,18 +42,6 @@ std::string_view host_of(std::string_view authority) {
 }
 
 bool loopback_address(std::string_view host) { return host == "127.0.0.1" || host == "[::1]"; }
-
-void append_encoded(std::string& out, std::string_view text) {
-  for (const unsigned char c : text) {
-    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out.push_back(static_cast<char>(c));
-    } else {
-      out += fmt::format("%{:02X}", c);
-    }
-  }
-}
 
 }  // namespace
 
@@ -102,9 +92,7 @@ std::string with_parameters(
   char separator = uri.contains('?') ? '&' : '?';
   for (const auto& [name, value] : parameters) {
     out += separator;
-    append_encoded(out, name);
-    out += '=';
-    append_encoded(out, value);
+    out += http::form_encoded(name) + '=' + http::form_encoded(value);
     separator = '&';
   }
   return out;

@@ -70,7 +70,6 @@ TokenEndpoint::Answer TokenEndpoint::code(Call& call) {
   store::CodeRedemption redemption;
   auto token = access_token(call, *rights, redemption.token_id);
   if (!token) return stop(std::move(token).error());
-  redemption.token_expires_at = call.now_s + call.lifetime_s;
   std::string identity;
   if (code.openid) {
     auto made = id_token(call, code);

@@ -39,7 +39,7 @@ http::Response unavailable() {
 TokenEndpoint::TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
                              const RoleBook& roles, const Locator& locator, KeyRing& keys,
                              PasswordCheck& passwords, RevocationList& revocations,
-                             ExternalIdentities& external)
+                             ExternalIdentities& external, Throttle& addresses)
     : options_(options),
       ports_(ports),
       roles_(roles),
@@ -49,7 +49,7 @@ TokenEndpoint::TokenEndpoint(const IssuerOptions& options, const IssuerPorts& po
       revocations_(revocations),
       external_(external),
       evidence_(ports.events, ports.clock, options.region),
-      addresses_(options.address, ports.clock) {}
+      addresses_(addresses) {}
 
 // Shape, throttle and client, in this order: nothing is looked up for a request that is malformed.
 std::expected<TokenEndpoint::Call, http::Response> TokenEndpoint::open(

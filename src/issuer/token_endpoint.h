@@ -29,7 +29,7 @@ class TokenEndpoint {
  public:
   TokenEndpoint(const IssuerOptions& options, const IssuerPorts& ports, const RoleBook& roles,
                 const Locator& locator, KeyRing& keys, PasswordCheck& passwords,
-                RevocationList& revocations, ExternalIdentities& external);
+                RevocationList& revocations, ExternalIdentities& external, Throttle& addresses);
 
   http::Response token(const http::Request& request);
   // POST /oauth2/revoke (RFC 7009): refresh and access tokens, by the client they were given to.
@@ -94,7 +94,7 @@ class TokenEndpoint {
   RevocationList& revocations_;
   ExternalIdentities& external_;
   Evidence evidence_;
-  Throttle addresses_;
+  Throttle& addresses_;
 };
 
 }  // namespace domicile::issuer

@@ -50,7 +50,6 @@ struct CodeLookup {
 // What a code is redeemed for.
 struct CodeRedemption {
   std::string token_id;  // of the access token
-  std::int64_t token_expires_at = 0;
   std::optional<RefreshFamily> family;
   RefreshToken first;  // of the family
 };
