@@ -9,7 +9,6 @@
 #include "gateway/held_answer.h"
 #include "gateway/refusal.h"
 #include "http/problem.h"
-#include "http/server_connection.h"
 #include "wire/http1_chars.h"
 
 namespace domicile::gateway {
@@ -33,7 +32,7 @@ policy::RouteRule context_rule() {
 }
 
 // The same reason, also as a field: an auth_request cannot read the body.
-void refuse_asked(http::ServerConnection& connection, int status, std::string_view reason,
+void refuse_asked(http::Exchange& exchange, int status, std::string_view reason,
                   std::string_view detail, std::string_view fields,
                   const domain::Region* home = nullptr) {
   std::vector<std::pair<std::string_view, std::string_view>> more;
@@ -43,17 +42,17 @@ void refuse_asked(http::ServerConnection& connection, int status, std::string_vi
     more = {{"home_region", home->id.view()}, {"home_url", home->url}};
     lines += fmt::format("Domicile-Home-Url: {}\r\n", home->url);
   }
-  connection.answer(status, lines, "application/problem+json",
-                    http::problem_body(status, reason, detail, connection.request_id(), more));
+  exchange.answer(status, lines, "application/problem+json",
+                  http::problem_body(status, reason, detail, exchange.request_id(), more));
 }
 
-void refuse_asked(http::ServerConnection& connection, const policy::Denial& denial) {
-  refuse_asked(connection, policy::status_of(denial.reason), policy::to_string(denial.reason),
+void refuse_asked(http::Exchange& exchange, const policy::Denial& denial) {
+  refuse_asked(exchange, policy::status_of(denial.reason), policy::to_string(denial.reason),
                detail_of(denial.reason), fields_of(denial.reason), denial.home);
 }
 
-void refuse_asked_credentials(http::ServerConnection& connection, std::string_view reason) {
-  refuse_asked(connection, 401, reason, "The access token does not count here.",
+void refuse_asked_credentials(http::Exchange& exchange, std::string_view reason) {
+  refuse_asked(exchange, 401, reason, "The access token does not count here.",
                fields_of(DenialReason::token_expired));
 }
 
@@ -85,21 +84,19 @@ bool DecisionEndpoint::takes(std::string_view path) const {
          (path.size() == kAuthorize.size() || path[kAuthorize.size()] == '/');
 }
 
-http::Responder* DecisionEndpoint::begin(http::ServerConnection& connection,
-                                         const wire::RequestHead& head,
+http::Responder* DecisionEndpoint::begin(http::Exchange& exchange, const wire::RequestHead& head,
                                          const wire::CleanPath& path) {
-  return path.decoded == kContext ? issue_context(connection, head)
-                                  : authorize(connection, head, path);
+  return path.decoded == kContext ? issue_context(exchange, head) : authorize(exchange, head, path);
 }
 
-DecisionEndpoint::Asked DecisionEndpoint::asked(http::ServerConnection& connection,
+DecisionEndpoint::Asked DecisionEndpoint::asked(http::Exchange& exchange,
                                                 const wire::RequestHead& head,
                                                 const wire::CleanPath& path) {
   const auto method = wire::only_field(head, "x-forwarded-method");
   const auto target = wire::only_field(head, "x-forwarded-uri");
   const bool behind = path.decoded.size() > kAuthorize.size();
   const auto refuse = [&](std::string_view reason, std::string_view detail) {
-    refuse_asked(connection, 400, reason, detail, "");
+    refuse_asked(exchange, 400, reason, detail, "");
     return Asked{};
   };
   if (!method || !target || (behind && (!method->empty() || !target->empty()))) {
@@ -123,22 +120,22 @@ DecisionEndpoint::Asked DecisionEndpoint::asked(http::ServerConnection& connecti
   return {*method, clean.decoded};
 }
 
-http::Responder* DecisionEndpoint::authorize(http::ServerConnection& connection,
+http::Responder* DecisionEndpoint::authorize(http::Exchange& exchange,
                                              const wire::RequestHead& head,
                                              const wire::CleanPath& path) {
   const HttpGatewayOptions& options = gateway_.options();
   const auto shown = wire::only_field(head, "domicile-proxy-token");
-  if (!options.authorize_proxies.contains(connection.peer_ip()) ||
+  if (!options.authorize_proxies.contains(exchange.peer_ip()) ||
       (!token_.empty() && (!shown || !equal_constant_time(*shown, token_.reveal())))) {
-    domain::Event event = gateway_.event_of(connection, wire::Method::other, {});
+    domain::Event event = gateway_.event_of(exchange, wire::Method::other, {});
     event.operation = "authorize";
     event.reason = "untrusted_proxy";
     event.severity = "high";
     gateway_.gate().note(std::move(event));
-    refuse_asked(connection, 403, "untrusted_proxy", "Only configured proxies may ask this.", "");
+    refuse_asked(exchange, 403, "untrusted_proxy", "Only configured proxies may ask this.", "");
     return nullptr;
   }
-  const Asked request = asked(connection, head, path);
+  const Asked request = asked(exchange, head, path);
   if (request.method.empty()) return nullptr;
   const auto policy = gateway_.policy();
   policy::RequestFacts facts{.match = policy->match(request.method, request.path),
@@ -148,22 +145,21 @@ http::Responder* DecisionEndpoint::authorize(http::ServerConnection& connection,
   if (found && rule->place == policy::OrganizationPlace::header) {
     const auto value = wire::only_field(head, rule->organization_header);
     if (!value) {
-      refuse_asked(connection, 400, "duplicate_organization", "The organization is named twice.",
-                   "");
+      refuse_asked(exchange, 400, "duplicate_organization", "The organization is named twice.", "");
       return nullptr;
     }
     facts.organization_header = *value;
   }
-  domain::Event event = gateway_.event_of(connection, wire::Method::other, facts);
-  event.source_ip = client_ip(head, connection.peer_ip());
-  event.details = {{"asked_by", connection.peer_ip()}};
+  domain::Event event = gateway_.event_of(exchange, wire::Method::other, facts);
+  event.source_ip = client_ip(head, exchange.peer_ip());
+  event.details = {{"asked_by", exchange.peer_ip()}};
   std::shared_ptr<const domain::Principal> principal;
   const std::int64_t now_s = gateway_.clock().unix_seconds();
   if (found && !rule->is_public && head.has_authorization) {
     auto verified = gateway_.authenticator().authenticate(head.authorization, now_s);
     if (!verified) {
       gateway_.note_credentials(std::move(event), verified.error());
-      refuse_asked_credentials(connection, verified.error());
+      refuse_asked_credentials(exchange, verified.error());
       return nullptr;
     }
     principal = std::move(*verified);
@@ -174,30 +170,30 @@ http::Responder* DecisionEndpoint::authorize(http::ServerConnection& connection,
       permit ? policy::route(*permit, *gateway_.snapshot()) : std::unexpected(permit.error());
   if (!route) {
     gateway_.note_denial(std::move(event), principal.get(), route.error());
-    refuse_asked(connection, route.error());
+    refuse_asked(exchange, route.error());
     return nullptr;
   }
   std::string fields = "Cache-Control: no-store\r\n";
   if (auto written = write_identity(fields, *route, gateway_.signer(), now_s); !written) {
     gateway_.note_credentials(std::move(event), written.error().reason);
-    refuse_asked_credentials(connection, written.error().reason);
+    refuse_asked_credentials(exchange, written.error().reason);
     return nullptr;
   }
   gateway_.note_permit(event, *route);
-  return answer(connection, *route, std::move(principal), std::move(event), std::move(fields), "");
+  return answer(exchange, *route, std::move(principal), std::move(event), std::move(fields), "");
 }
 
-http::Responder* DecisionEndpoint::issue_context(http::ServerConnection& connection,
+http::Responder* DecisionEndpoint::issue_context(http::Exchange& exchange,
                                                  const wire::RequestHead& head) {
   if (head.method != wire::Method::post) {
-    refuse_asked(connection, 405, "method_not_allowed", "Only POST.", "Allow: POST\r\n");
+    refuse_asked(exchange, 405, "method_not_allowed", "Only POST.", "Allow: POST\r\n");
     return nullptr;
   }
   const auto organization = wire::only_field(head, "domicile-organization");
   const auto epoch_text = wire::only_field(head, "domicile-epoch");
   const auto epoch = epoch_text ? parse_epoch(*epoch_text) : std::nullopt;
   if (!organization || !epoch) {
-    refuse_asked(connection, 400, "epoch_missing",
+    refuse_asked(exchange, 400, "epoch_missing",
                  "Say which organization at which epoch: Domicile-Organization, Domicile-Epoch.",
                  "");
     return nullptr;
@@ -205,7 +201,7 @@ http::Responder* DecisionEndpoint::issue_context(http::ServerConnection& connect
   policy::RequestFacts facts;
   facts.match = {policy::MatchOutcome::found, &context_rule_, {}};
   facts.organization_header = *organization;
-  domain::Event event = gateway_.event_of(connection, head.method, facts);
+  domain::Event event = gateway_.event_of(exchange, head.method, facts);
   event.details = {{"job_epoch", std::to_string(*epoch)}};
   const std::int64_t now_s = gateway_.clock().unix_seconds();
   std::shared_ptr<const domain::Principal> principal;
@@ -213,14 +209,14 @@ http::Responder* DecisionEndpoint::issue_context(http::ServerConnection& connect
     auto verified = gateway_.authenticator().authenticate(head.authorization, now_s);
     if (!verified) {
       gateway_.note_credentials(std::move(event), verified.error());
-      refuse_asked_credentials(connection, verified.error());
+      refuse_asked_credentials(exchange, verified.error());
       return nullptr;
     }
     principal = std::move(*verified);
   }
   const auto refuse = [&](const policy::Denial& denial) -> http::Responder* {
     gateway_.note_denial(std::move(event), principal.get(), denial);
-    refuse_asked(connection, denial);
+    refuse_asked(exchange, denial);
     return nullptr;
   };
   const auto permit = policy::authorize(facts, principal.get(), *gateway_.snapshot(),
@@ -236,7 +232,7 @@ http::Responder* DecisionEndpoint::issue_context(http::ServerConnection& connect
     event.reason = "stale_job";
     gateway_.gate().note(std::move(event));
     refuse_asked(
-        connection, 409, "stale_job",
+        exchange, 409, "stale_job",
         "The organization's placement has changed since this work was queued: look whether "
         "it still makes sense, and queue it again.",
         "");
@@ -248,7 +244,7 @@ http::Responder* DecisionEndpoint::issue_context(http::ServerConnection& connect
                   gateway_.signer().sign(domain::OrgKey(view.key), view.epoch, now_s), view.key,
                   view.epoch, now_s + token::ContextSigner::kLifetimeMaxS);
   gateway_.note_permit(event, *route);
-  return answer(connection, *route, std::move(principal), std::move(event),
+  return answer(exchange, *route, std::move(principal), std::move(event),
                 "Cache-Control: no-store\r\n", std::move(body));
 }
 
@@ -262,27 +258,26 @@ HeldAnswer& DecisionEndpoint::take() {
   return answer;
 }
 
-http::Responder* DecisionEndpoint::answer(http::ServerConnection& connection,
-                                          const policy::Route& route,
+http::Responder* DecisionEndpoint::answer(http::Exchange& exchange, const policy::Route& route,
                                           std::shared_ptr<const domain::Principal> principal,
                                           domain::Event event, std::string fields,
                                           std::string body) {
   HeldAnswer& held = take();
   const auto strictness = gateway_.gate().in_force(route.permit().rule().audit);
-  held.hold(connection, {.policy = gateway_.policy(),
-                         .snapshot = gateway_.snapshot(),
-                         .principal = std::move(principal),
-                         .permit = route.permit(),
-                         .event = event,
-                         .fields = std::move(fields),
-                         .body = std::move(body)});
+  held.hold(exchange, {.policy = gateway_.policy(),
+                       .snapshot = gateway_.snapshot(),
+                       .principal = std::move(principal),
+                       .permit = route.permit(),
+                       .event = event,
+                       .fields = std::move(fields),
+                       .body = std::move(body)});
   switch (gateway_.gate().submit(std::move(event), strictness,
                                  [&held](bool durable) { held.recorded(durable); })) {
     case EventGate::Verdict::go_on: held.give(); break;
     case EventGate::Verdict::wait: held.wait(); return &held;
     case EventGate::Verdict::refused:
       held.put_back();
-      refuse_unrecorded(connection);
+      refuse_unrecorded(exchange);
       break;
   }
   return nullptr;

@@ -35,7 +35,7 @@ class DecisionEndpoint {
   ~DecisionEndpoint();
 
   bool takes(std::string_view path) const;
-  http::Responder* begin(http::ServerConnection& connection, const wire::RequestHead& head,
+  http::Responder* begin(http::Exchange& exchange, const wire::RequestHead& head,
                          const wire::CleanPath& path);
   void set_token(Secret token) { token_ = std::move(token); }
 
@@ -46,13 +46,12 @@ class DecisionEndpoint {
     std::string_view method;
     std::string_view path;
   };
-  http::Responder* authorize(http::ServerConnection& connection, const wire::RequestHead& head,
+  http::Responder* authorize(http::Exchange& exchange, const wire::RequestHead& head,
                              const wire::CleanPath& path);
-  Asked asked(http::ServerConnection& connection, const wire::RequestHead& head,
-              const wire::CleanPath& path);
-  http::Responder* issue_context(http::ServerConnection& connection, const wire::RequestHead& head);
+  Asked asked(http::Exchange& exchange, const wire::RequestHead& head, const wire::CleanPath& path);
+  http::Responder* issue_context(http::Exchange& exchange, const wire::RequestHead& head);
   // Records, then gives `fields` and `body` as the answer.
-  http::Responder* answer(http::ServerConnection& connection, const policy::Route& route,
+  http::Responder* answer(http::Exchange& exchange, const policy::Route& route,
                           std::shared_ptr<const domain::Principal> principal, domain::Event event,
                           std::string fields, std::string body);
   HeldAnswer& take();

@@ -25,18 +25,6 @@ bool passes_to_upstream(const Field& field, bool forward_authorization) {
   }
 }
 
-bool passes_to_client(const Field& field) {
-  if (field.nominated) return false;
-  switch (field.kind) {
-    case FieldKind::connection:
-    case FieldKind::hop_by_hop:
-    case FieldKind::transfer_encoding:
-    case FieldKind::identity:  // what the upstream echoes of its context is not the client's
-    case FieldKind::tracing: return false;
-    default: return true;
-  }
-}
-
 void add(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ").append(value).append("\r\n");
 }
@@ -117,38 +105,6 @@ Result<void> write_identity(std::string& out, const policy::Route& route,
   signer.sign_to(out, domain::OrgKey(organization.key), organization.epoch, now_s);
   out.append("\r\n");
   return {};
-}
-
-ResponsePlan plan_response(const wire::ResponseHead& head, int minor_version) {
-  ResponsePlan plan;
-  if (head.section.body == BodyKind::chunked) {
-    plan.decode = minor_version == 0;
-    plan.body = plan.decode ? ClientBody::until_close : ClientBody::as_is;
-  } else if (head.section.body == BodyKind::until_close) {
-    plan.body = minor_version == 0 ? ClientBody::until_close : ClientBody::chunked;
-  }
-  return plan;
-}
-
-void write_client_head(std::string& out, const wire::ResponseHead& head, const ResponsePlan& plan,
-                       ConnectionField connection, std::string_view request_id) {
-  const char digits[3] = {static_cast<char>('0' + head.status / 100),
-                          static_cast<char>('0' + head.status / 10 % 10),
-                          static_cast<char>('0' + head.status % 10)};
-  out.append("HTTP/1.1 ").append(digits, 3).append(" ").append(head.reason_phrase).append("\r\n");
-  for (const Field& field : head.section.fields()) {
-    if (passes_to_client(field)) add(out, field.name, field.value);
-  }
-  const bool chunked = plan.body == ClientBody::chunked ||
-                       (plan.body == ClientBody::as_is && head.section.body == BodyKind::chunked);
-  if (chunked) add(out, "Transfer-Encoding", "chunked");
-  add(out, "Domicile-Request-Id", request_id);
-  if (connection == ConnectionField::close) add(out, "Connection", "close");
-  if (connection == ConnectionField::websocket) {
-    out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n");
-  }
-  if (connection == ConnectionField::keep_alive) add(out, "Connection", "keep-alive");
-  out.append("\r\n");
 }
 
 }  // namespace domicile::gateway

@@ -1,6 +1,6 @@
-// The heads a door writes: the request as the upstream gets it, the response as the client gets it.
-// Nothing that names an identity, a hop or a trace travels on unchecked; what the door itself
-// vouches for is added. Pure functions over views, appending to a reused buffer.
+// The request's head as the upstream gets it. Nothing that names an identity, a hop or a trace
+// travels on unchecked; what the door itself vouches for is added. Pure functions over views,
+// appending to a reused buffer.
 #pragma once
 
 #include <string>
@@ -11,7 +11,6 @@
 #include "token/context_token.h"
 #include "wire/http1_path.h"
 #include "wire/http1_request.h"
-#include "wire/http1_response.h"
 
 namespace domicile::gateway {
 
@@ -34,18 +33,5 @@ Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head
 // signed context. What an upstream gets with its request, and another proxy with its answer.
 Result<void> write_identity(std::string& out, const policy::Route& route,
                             token::ContextSigner& signer, std::int64_t now_s);
-
-enum class ClientBody { as_is, chunked, until_close };  // how the body's end is told to the client
-
-struct ResponsePlan {
-  ClientBody body = ClientBody::as_is;
-  bool decode = false;  // the upstream's chunks must be taken apart
-};
-// For a client of `minor_version` (0: HTTP/1.0, which knows no chunks).
-ResponsePlan plan_response(const wire::ResponseHead& head, int minor_version);
-
-enum class ConnectionField { none, close, keep_alive, websocket };
-void write_client_head(std::string& out, const wire::ResponseHead& head, const ResponsePlan& plan,
-                       ConnectionField connection, std::string_view request_id);
 
 }  // namespace domicile::gateway

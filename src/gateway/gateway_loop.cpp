@@ -6,7 +6,6 @@
 #include "gateway/forwarding.h"
 #include "gateway/proxy_exchange.h"
 #include "gateway/refusal.h"
-#include "http/server_connection.h"
 #include "wire/http1_chars.h"
 
 namespace domicile::gateway {
@@ -166,19 +165,19 @@ ProxyExchange& GatewayLoop::take_exchange() {
   return exchange;
 }
 
-http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
-                                    const wire::RequestHead& head, const wire::CleanPath& path) {
-  if (decisions_.takes(path.decoded)) return decisions_.begin(connection, head, path);
+http::Responder* GatewayLoop::begin(http::Exchange& exchange, const wire::RequestHead& head,
+                                    const wire::CleanPath& path) {
+  if (decisions_.takes(path.decoded)) return decisions_.begin(exchange, head, path);
   if (const http::Handler* handler = mounts_.find(path.decoded)) {
-    return mounts_.begin(*handler, connection, head, path);
+    return mounts_.begin(*handler, exchange, head, path);
   }
   if (!accepts_host(head.host)) {
-    connection.refuse(421, "unknown_host", "This door does not answer for that host name.",
-                      http::AfterAnswer::close);
+    exchange.refuse(421, "unknown_host", "This door does not answer for that host name.",
+                    http::AfterAnswer::close);
     return nullptr;
   }
   if (head.host.empty()) {
-    connection.refuse(400, "missing_host", "Say which host you mean.", http::AfterAnswer::close);
+    exchange.refuse(400, "missing_host", "Say which host you mean.", http::AfterAnswer::close);
     return nullptr;
   }
   policy::RequestFacts facts{.match = policy_->match(head.method_name, path.decoded),
@@ -188,15 +187,15 @@ http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
   if (found && rule->place == policy::OrganizationPlace::header) {
     const auto value = wire::only_field(head, rule->organization_header);
     if (!value) {
-      connection.refuse(400, "duplicate_organization", "The organization is named twice.",
-                        http::AfterAnswer::close);
+      exchange.refuse(400, "duplicate_organization", "The organization is named twice.",
+                      http::AfterAnswer::close);
       return nullptr;
     }
     facts.organization_header = *value;
   }
   const SteadyTime now = context_.loop.now();
   if (limits_.has(Limit::address) &&
-      !within_rate(Limit::address, limits_.take_address(connection.peer_ip(), now), connection,
+      !within_rate(Limit::address, limits_.take_address(exchange.peer_ip(), now), exchange,
                    head.method, facts, nullptr)) {
     return nullptr;
   }
@@ -206,89 +205,88 @@ http::Responder* GatewayLoop::begin(http::ServerConnection& connection,
   if (found && !rule->is_public && !credentials.empty()) {
     auto verified = authenticator_.authenticate(credentials, clock_.unix_seconds());
     if (!verified) {
-      note_credentials(event_of(connection, head.method, facts), verified.error());
-      refuse_credentials(connection, verified.error());
+      note_credentials(event_of(exchange, head.method, facts), verified.error());
+      refuse_credentials(exchange, verified.error());
       return nullptr;
     }
     principal = std::move(*verified);
     if (limits_.has(Limit::client) &&
-        !within_rate(Limit::client, limits_.take_client(*principal, now), connection, head.method,
+        !within_rate(Limit::client, limits_.take_client(*principal, now), exchange, head.method,
                      facts, principal.get())) {
       return nullptr;
     }
   }
-  return decide(connection, head, path, facts, principal);
+  return decide(exchange, head, path, facts, principal);
 }
 
-http::Responder* GatewayLoop::decide(http::ServerConnection& connection,
-                                     const wire::RequestHead& head, const wire::CleanPath& path,
-                                     const policy::RequestFacts& facts,
+http::Responder* GatewayLoop::decide(http::Exchange& exchange, const wire::RequestHead& head,
+                                     const wire::CleanPath& path, const policy::RequestFacts& facts,
                                      const std::shared_ptr<const domain::Principal>& principal) {
   const std::int64_t now_s = clock_.unix_seconds();
   const auto permit =
       policy::authorize(facts, principal.get(), *snapshot_, options_.region.view(), now_s);
   if (!permit) {
-    deny(connection, head, path, facts, principal.get(), permit.error());
+    deny(exchange, head, path, facts, principal.get(), permit.error());
     return nullptr;
   }
   const auto route = policy::route(*permit, *snapshot_);
   if (!route) {
-    deny(connection, head, path, facts, principal.get(), route.error());
+    deny(exchange, head, path, facts, principal.get(), route.error());
     return nullptr;
   }
   const std::string_view organization = permit->organization().key;
   if (limits_.has(Limit::organization) && !organization.empty() &&
       !within_rate(Limit::organization,
-                   limits_.take_organization(organization, context_.loop.now()), connection,
+                   limits_.take_organization(organization, context_.loop.now()), exchange,
                    head.method, facts, principal.get())) {
     return nullptr;
   }
-  auto tunnel = tunnel_right(connection, head, path, facts, principal);
+  auto tunnel = tunnel_right(exchange, head, path, facts, principal);
   if (!tunnel) return nullptr;
-  ProxyExchange& exchange = take_exchange();
-  exchange.prepare(connection, head, *pool_of_rule_[permit->rule().index]);
-  const Forwarded forwarded{.peer_ip = connection.peer_ip(),
-                            .request_id = connection.request_id(),
-                            .encrypted = connection.encrypted(),
+  ProxyExchange& proxied = take_exchange();
+  proxied.prepare(exchange, head, *pool_of_rule_[permit->rule().index]);
+  const Forwarded forwarded{.peer_ip = exchange.peer_ip(),
+                            .request_id = exchange.request_id(),
+                            .encrypted = exchange.encrypted(),
                             .forward_authorization = options_.forward_authorization,
                             .websocket = *tunnel != nullptr};
   if (auto written =
-          write_upstream_head(exchange.head(), head, path, forwarded, *route, signer_, now_s);
+          write_upstream_head(proxied.head(), head, path, forwarded, *route, signer_, now_s);
       !written) {
-    exchange.cancel();
-    refuse_credentials(connection, written.error().reason);
+    proxied.cancel();
+    refuse_credentials(exchange, written.error().reason);
     return nullptr;
   }
-  Event event = event_of(connection, head.method, facts);
+  Event event = event_of(exchange, head.method, facts);
   note_permit(event, *route);
   if (*tunnel != nullptr) {
     (*tunnel)->event = event;
-    exchange.offer(std::move(*tunnel));
+    proxied.offer(std::move(*tunnel));
   }
   const AuditStrictness strictness = gate_.in_force(permit->rule().audit);
   if (strictness == AuditStrictness::strict) {
-    exchange.hold({policy_, snapshot_, principal, *permit, event});
+    proxied.hold({policy_, snapshot_, principal, *permit, event});
   }
   switch (gate_.submit(std::move(event), strictness,
-                       [&exchange](bool durable) { exchange.recorded(durable); })) {
-    case EventGate::Verdict::go_on: exchange.start(); break;
-    case EventGate::Verdict::wait: exchange.wait_for_record(); break;
+                       [&proxied](bool durable) { proxied.recorded(durable); })) {
+    case EventGate::Verdict::go_on: proxied.start(); break;
+    case EventGate::Verdict::wait: proxied.wait_for_record(); break;
     case EventGate::Verdict::refused:
-      exchange.cancel();
-      refuse_unrecorded(connection);
+      proxied.cancel();
+      refuse_unrecorded(exchange);
       return nullptr;
   }
-  return exchange.active() ? &exchange : nullptr;
+  return proxied.active() ? &proxied : nullptr;
 }
 
 bool GatewayLoop::within_rate(Limit limit, const RateLimiter::Verdict& verdict,
-                              http::ServerConnection& connection, wire::Method method,
+                              http::Exchange& exchange, wire::Method method,
                               const policy::RequestFacts& facts,
                               const domain::Principal* principal) {
   if (verdict.allowed) return true;
   counters_->limited[static_cast<std::size_t>(limit)]->add();
   if (verdict.to_record > 0) {
-    Event event = event_of(connection, method, facts);
+    Event event = event_of(exchange, method, facts);
     event.reason = reason_of(limit);
     event.details = {{"refused", std::to_string(verdict.to_record)}};
     if (principal != nullptr) {
@@ -300,21 +298,21 @@ bool GatewayLoop::within_rate(Limit limit, const RateLimiter::Verdict& verdict,
     }
     gate_.note(std::move(event));
   }
-  refuse_limited(connection, limit, verdict.wait);
+  refuse_limited(exchange, limit, verdict.wait);
   return false;
 }
 
-void GatewayLoop::deny(http::ServerConnection& connection, const wire::RequestHead& head,
+void GatewayLoop::deny(http::Exchange& exchange, const wire::RequestHead& head,
                        const wire::CleanPath& path, const policy::RequestFacts& facts,
                        const domain::Principal* principal, const policy::Denial& denial) {
-  note_denial(event_of(connection, head.method, facts), principal, denial);
+  note_denial(event_of(exchange, head.method, facts), principal, denial);
   if (denial.reason == DenialReason::method_not_allowed) {
-    connection.refuse(405, policy::to_string(denial.reason),
-                      "The path is there, but not with this method.", http::AfterAnswer::keep,
-                      "Allow: " + allowed_methods(path.decoded) + "\r\n");
+    exchange.refuse(405, policy::to_string(denial.reason),
+                    "The path is there, but not with this method.", http::AfterAnswer::keep,
+                    "Allow: " + allowed_methods(path.decoded) + "\r\n");
     return;
   }
-  refuse_denial(connection, denial, &head, &path);
+  refuse_denial(exchange, denial, &head, &path);
 }
 
 void GatewayLoop::note_permit(Event& event, const policy::Route& route) {
@@ -359,27 +357,26 @@ void GatewayLoop::note_denial(Event event, const domain::Principal* principal,
   gate_.note(std::move(event));
 }
 
-void GatewayLoop::refuse_late(http::ServerConnection& connection, const policy::Denial& denial,
-                              Event event) {
+void GatewayLoop::refuse_late(http::Exchange& exchange, const policy::Denial& denial, Event event) {
   counters_->denied.add();
   counters_->denials[static_cast<std::size_t>(denial.reason)]->add();
   event.outcome = Outcome::denied;
   event.reason = policy::to_string(denial.reason);
   gate_.note(std::move(event));
-  refuse_denial(connection, denial, nullptr, nullptr);
+  refuse_denial(exchange, denial, nullptr, nullptr);
 }
 
 // What every event of this door says. The organization only where the registry knows it: what a
 // client wrote into a path is not evidence.
-Event GatewayLoop::event_of(const http::ServerConnection& connection, wire::Method method,
+Event GatewayLoop::event_of(const http::Exchange& exchange, wire::Method method,
                             const policy::RequestFacts& facts) const {
   Event event;
   event.kind = EventKind::request;
   event.outcome = Outcome::denied;
   event.time = clock_.now();
   event.region = options_.region;
-  event.source_ip = connection.peer_ip();
-  event.request_id = connection.request_id();
+  event.source_ip = exchange.peer_ip();
+  event.request_id = exchange.request_id();
   const policy::RouteRule* rule = facts.match.rule;
   event.activity = rule != nullptr ? rule->activity : activity_of(method);
   if (rule != nullptr) {

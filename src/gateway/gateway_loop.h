@@ -45,7 +45,7 @@ class GatewayLoop final : public http::Service {
   GatewayLoop(http::ServerContext& context, Parts parts);
   ~GatewayLoop() override;
 
-  http::Responder* begin(http::ServerConnection& connection, const wire::RequestHead& head,
+  http::Responder* begin(http::Exchange& exchange, const wire::RequestHead& head,
                          const wire::CleanPath& path) override;
 
   void set_snapshot(std::shared_ptr<const domain::RegistrySnapshot> snapshot);
@@ -70,7 +70,7 @@ class GatewayLoop final : public http::Service {
   void put_back(ProxyExchange& exchange) { free_.push_back(&exchange); }
   void count_upstream_failure(std::string_view reason);
   // What every event of this door says.
-  domain::Event event_of(const http::ServerConnection& connection, wire::Method method,
+  domain::Event event_of(const http::Exchange& exchange, wire::Method method,
                          const policy::RequestFacts& facts) const;
   // Counted and recorded, each for its own cause; answering is the caller's affair.
   void note_denial(domain::Event event, const domain::Principal* principal,
@@ -82,29 +82,27 @@ class GatewayLoop final : public http::Service {
   const std::shared_ptr<const policy::RoutePolicy>& policy() const { return policy_; }
   token::ContextSigner& signer() { return signer_; }
   // A permit that did not hold until its event was recorded: answered, recorded.
-  void refuse_late(http::ServerConnection& connection, const policy::Denial& denial,
-                   domain::Event event);
+  void refuse_late(http::Exchange& exchange, const policy::Denial& denial, domain::Event event);
 
  private:
   struct Counters;
   bool accepts_host(std::string_view host) const;
-  http::Responder* decide(http::ServerConnection& connection, const wire::RequestHead& head,
+  http::Responder* decide(http::Exchange& exchange, const wire::RequestHead& head,
                           const wire::CleanPath& path, const policy::RequestFacts& facts,
                           const std::shared_ptr<const domain::Principal>& principal);
-  void deny(http::ServerConnection& connection, const wire::RequestHead& head,
-            const wire::CleanPath& path, const policy::RequestFacts& facts,
-            const domain::Principal* principal, const policy::Denial& denial);
+  void deny(http::Exchange& exchange, const wire::RequestHead& head, const wire::CleanPath& path,
+            const policy::RequestFacts& facts, const domain::Principal* principal,
+            const policy::Denial& denial);
   // False: answered with 429, counted, and recorded as often as the limiter says.
-  bool within_rate(Limit limit, const RateLimiter::Verdict& verdict,
-                   http::ServerConnection& connection, wire::Method method,
-                   const policy::RequestFacts& facts, const domain::Principal* principal);
+  bool within_rate(Limit limit, const RateLimiter::Verdict& verdict, http::Exchange& exchange,
+                   wire::Method method, const policy::RequestFacts& facts,
+                   const domain::Principal* principal);
   void bind_upstreams();
   ProxyExchange& take_exchange();
   // A tunnel's right, null when the request asks for none; nullopt: answered, it asks wrongly.
   std::optional<std::unique_ptr<TunnelRight>> tunnel_right(
-      http::ServerConnection& connection, const wire::RequestHead& head,
-      const wire::CleanPath& path, const policy::RequestFacts& facts,
-      const std::shared_ptr<const domain::Principal>& principal);
+      http::Exchange& exchange, const wire::RequestHead& head, const wire::CleanPath& path,
+      const policy::RequestFacts& facts, const std::shared_ptr<const domain::Principal>& principal);
 
   const HttpGatewayOptions& options_;
   const Clock& clock_;

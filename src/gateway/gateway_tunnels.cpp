@@ -1,22 +1,22 @@
 // What GatewayLoop decides about tunnels: who may begin one, and whether its right still stands.
 #include "gateway/gateway_loop.h"
-#include "http/server_connection.h"
+#include "http/exchange.h"
 #include "token/token_error.h"
 
 namespace domicile::gateway {
 
 std::optional<std::unique_ptr<TunnelRight>> GatewayLoop::tunnel_right(
-    http::ServerConnection& connection, const wire::RequestHead& head, const wire::CleanPath& path,
+    http::Exchange& exchange, const wire::RequestHead& head, const wire::CleanPath& path,
     const policy::RequestFacts& facts, const std::shared_ptr<const domain::Principal>& principal) {
   if (!facts.match.rule->websocket || !head.section.upgrade) return nullptr;
   switch (wire::handshake_of(head)) {
     case wire::Handshake::none: return nullptr;
     case wire::Handshake::bad_version:
-      connection.refuse(426, "websocket_version", "Only version 13 of WebSocket is spoken here.",
-                        http::AfterAnswer::keep, "Sec-WebSocket-Version: 13\r\n");
+      exchange.refuse(426, "websocket_version", "Only version 13 of WebSocket is spoken here.",
+                      http::AfterAnswer::keep, "Sec-WebSocket-Version: 13\r\n");
       return std::nullopt;
     case wire::Handshake::bad_key:
-      connection.refuse(400, "websocket_key", "Sec-WebSocket-Key must be 16 bytes in base64.");
+      exchange.refuse(400, "websocket_key", "Sec-WebSocket-Key must be 16 bytes in base64.");
       return std::nullopt;
     case wire::Handshake::valid: break;
   }

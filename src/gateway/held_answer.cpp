@@ -5,37 +5,36 @@
 #include "gateway/decision_endpoint.h"
 #include "gateway/gateway_loop.h"
 #include "gateway/refusal.h"
-#include "http/server_connection.h"
 
 namespace domicile::gateway {
 
 HeldAnswer::HeldAnswer(GatewayLoop& gateway, DecisionEndpoint& owner)
     : gateway_(gateway), owner_(owner), timer_(gateway.context().loop, [this] { on_deadline(); }) {}
 
-void HeldAnswer::hold(http::ServerConnection& connection, Held held) {
-  connection_ = &connection;
+void HeldAnswer::hold(http::Exchange& exchange, Held held) {
+  exchange_ = &exchange;
   held_.emplace(std::move(held));
 }
 
 void HeldAnswer::wait() { timer_.set_after(gateway_.options().record_ms); }
 
 void HeldAnswer::give() {
-  http::ServerConnection& connection = *connection_;
+  http::Exchange& exchange = *exchange_;
   const Held held = std::move(*held_);
   put_back();
-  connection.answer(200, held.fields, held.body.empty() ? "" : "application/json", held.body);
+  exchange.answer(200, held.fields, held.body.empty() ? "" : "application/json", held.body);
 }
 
 void HeldAnswer::recorded(bool durable) {
   timer_.cancel();
-  if (connection_ == nullptr) {
+  if (exchange_ == nullptr) {
     put_back();
     return;
   }
-  http::ServerConnection& connection = *connection_;
+  http::Exchange& exchange = *exchange_;
   if (!durable) {
     put_back();
-    refuse_unrecorded(connection);
+    refuse_unrecorded(exchange);
     return;
   }
   const auto snapshot = gateway_.snapshot();
@@ -43,7 +42,7 @@ void HeldAnswer::recorded(bool durable) {
     if (const auto route = policy::route(held_->permit, *snapshot); !route) {
       domain::Event event = std::move(held_->event);
       put_back();
-      gateway_.refuse_late(connection, route.error(), std::move(event));
+      gateway_.refuse_late(exchange, route.error(), std::move(event));
       return;
     }
   }
@@ -51,13 +50,13 @@ void HeldAnswer::recorded(bool durable) {
 }
 
 void HeldAnswer::on_deadline() {
-  if (connection_ == nullptr) return;
-  refuse_unrecorded(*std::exchange(connection_, nullptr));  // recorded() comes when it comes
+  if (exchange_ == nullptr) return;
+  refuse_unrecorded(*std::exchange(exchange_, nullptr));  // recorded() comes when it comes
 }
 
 void HeldAnswer::put_back() {
   timer_.cancel();
-  connection_ = nullptr;
+  exchange_ = nullptr;
   held_.reset();
   owner_.free_.push_back(this);
 }

@@ -30,7 +30,7 @@ class HeldAnswer final : public http::Responder {
   };
   HeldAnswer(GatewayLoop& gateway, DecisionEndpoint& owner);
 
-  void hold(http::ServerConnection& connection, Held held);
+  void hold(http::Exchange& exchange, Held held);
   void give();  // at once: the event may become durable later
   void wait();
   void recorded(bool durable);
@@ -39,13 +39,13 @@ class HeldAnswer final : public http::Responder {
  private:
   void on_body(std::string_view) override {}  // nobody asked for one
   void on_body_end() override {}
-  void on_gone() override { connection_ = nullptr; }
+  void on_gone() override { exchange_ = nullptr; }
   void on_deadline();
 
   GatewayLoop& gateway_;
   DecisionEndpoint& owner_;
   runtime::Timer timer_;
-  http::ServerConnection* connection_ = nullptr;
+  http::Exchange* exchange_ = nullptr;
   std::optional<Held> held_;
 };
 

@@ -5,7 +5,6 @@
 
 #include "gateway/gateway_loop.h"
 #include "gateway/refusal.h"
-#include "http/server_connection.h"
 
 namespace domicile::gateway {
 namespace {
@@ -26,9 +25,9 @@ ProxyExchange::ProxyExchange(GatewayLoop& gateway)
 
 ProxyExchange::~ProxyExchange() = default;
 
-void ProxyExchange::prepare(http::ServerConnection& connection, const wire::RequestHead& head,
+void ProxyExchange::prepare(http::Exchange& exchange, const wire::RequestHead& head,
                             UpstreamPool& pool) {
-  connection_ = &connection;
+  exchange_ = &exchange;
   pool_ = &pool;
   method_ = head.method;
   has_body_ = head.section.body != BodyKind::none;
@@ -36,7 +35,7 @@ void ProxyExchange::prepare(http::ServerConnection& connection, const wire::Requ
   request_done_ = !has_body_;
   scanner_.reset();
   decoder_ = {};
-  plan_ = {};
+  decode_ = false;
   body_ = BodyKind::none;
   left_ = 0;
   connects_ = 0;
@@ -49,11 +48,11 @@ void ProxyExchange::prepare(http::ServerConnection& connection, const wire::Requ
 
 void ProxyExchange::put_back() {
   timer_.cancel();
-  connection_ = nullptr;
+  exchange_ = nullptr;
   upstream_ = nullptr;
   held_.reset();
   tunnel_.reset();
-  for (std::string* buffer : {&head_, &in_}) {
+  for (std::string* buffer : {&head_, &in_, &trailers_}) {
     if (buffer->capacity() > kKeptBytes) {
       *buffer = std::string();
     } else {
@@ -73,16 +72,16 @@ void ProxyExchange::wait_for_record() {
 // The event is durable, or will not be. Between the decision and now the organization may have
 // moved.
 void ProxyExchange::recorded(bool durable) {
-  if (connection_ == nullptr) {
+  if (exchange_ == nullptr) {
     put_back();
     return;
   }
   recording_ = false;
   disarm();
-  http::ServerConnection& connection = *connection_;
+  http::Exchange& exchange = *exchange_;
   if (!durable) {
     put_back();
-    refuse_unrecorded(connection);
+    refuse_unrecorded(exchange);
     return;
   }
   if (held_->snapshot != gateway_.snapshot()) {
@@ -90,7 +89,7 @@ void ProxyExchange::recorded(bool durable) {
       const auto snapshot = gateway_.snapshot();
       domain::Event event = std::move(held_->event);
       put_back();
-      gateway_.refuse_late(connection, route.error(), std::move(event));
+      gateway_.refuse_late(exchange, route.error(), std::move(event));
       return;
     }
   }
@@ -101,7 +100,7 @@ void ProxyExchange::start() {
   held_.reset();
   if (has_body_) {
     disarm();
-    connection_->want_body();  // the upstream is bothered once there is something to give
+    exchange_->want_body();  // the upstream is bothered once there is something to give
   } else if (open(UpstreamPool::Want::any)) {
     send_request({});
   }
@@ -140,7 +139,7 @@ void ProxyExchange::on_body(std::string_view bytes) {
   }
   if (connected_) arm(gateway_.options().upstream_response_ms);
   if (upstream_->io().backlog() > gateway_.options().limits.output_bytes_high) {
-    connection_->pause_body();
+    exchange_->pause_body();
   }
 }
 
@@ -156,7 +155,7 @@ void ProxyExchange::on_upstream_connected() {
 }
 
 void ProxyExchange::on_upstream_drained() {
-  if (!request_done_) connection_->want_body();
+  if (!request_done_) exchange_->want_body();
 }
 
 void ProxyExchange::on_drained() {
@@ -166,7 +165,7 @@ void ProxyExchange::on_drained() {
 }
 
 void ProxyExchange::on_gone() {
-  connection_ = nullptr;
+  exchange_ = nullptr;
   if (recording_) return;  // recorded() will come, and finds nobody
   if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->discard();
   put_back();
@@ -191,7 +190,6 @@ void ProxyExchange::on_upstream_readable() {
 
 void ProxyExchange::upstream_ended() {
   if (answering_ && body_ == BodyKind::until_close) {
-    if (plan_.body == ClientBody::chunked) send_to_client("0\r\n\r\n", {});
     complete(true);
     return;
   }
@@ -211,7 +209,7 @@ bool ProxyExchange::try_again() {
     if (open(UpstreamPool::Want::any)) {
       upstream_->io().write(unsent);
       // A kept connection may have taken all of it: then nobody tells that there is room again.
-      if (!request_done_ && upstream_->io().backlog() == 0) connection_->want_body();
+      if (!request_done_ && upstream_->io().backlog() == 0) exchange_->want_body();
     }
     return true;
   }
@@ -253,10 +251,6 @@ bool ProxyExchange::relay_head(std::string_view& bytes) {
       in_.assign(bytes);
       return true;
     }
-    const auto malformed = [this] {
-      fail(502, "upstream_malformed", "The application's answer cannot be understood in one way.");
-      return false;
-    };
     if (state == wire::HeadScanner::State::fault) return malformed();
     const std::size_t size = scanner_.head_size();
     scanner_.reset();
@@ -273,100 +267,91 @@ bool ProxyExchange::relay_head(std::string_view& bytes) {
   body_ = head.section.body;
   left_ = head.section.content_length;
   reusable_ = head.persistent;
-  plan_ = plan_response(head, connection_->minor_version());
-  const bool to_the_end = plan_.body == ClientBody::until_close;
-  const auto field = to_the_end || connection_->will_close() ? ConnectionField::close
-                     : connection_->minor_version() == 0     ? ConnectionField::keep_alive
-                                                             : ConnectionField::none;
-  std::string& out = gateway_.head_buffer();
-  out.clear();
-  write_client_head(out, head, plan_, field, connection_->request_id());
-  connection_->count_answer(head.status);
-  return relay_body(out, bytes);
+  decode_ = body_ == BodyKind::chunked && !exchange_->takes_chunks();
+  return relay_body(&head, bytes);
 }
 
-bool ProxyExchange::begin_tunnel(const wire::ResponseHead& head, std::string_view rest) {
-  std::string& out = gateway_.head_buffer();
-  out.clear();
-  write_client_head(out, head, {}, ConnectionField::websocket, connection_->request_id());
-  connection_->count_answer(head.status);
-  connection_->send(out);
-  http::ServerConnection& client = *connection_;
-  http::UpstreamConnection& upstream = *std::exchange(upstream_, nullptr);
-  TunnelRight right = std::move(*tunnel_);
-  put_back();
-  gateway_.tunnels().start(client, upstream, std::move(right), rest);
+bool ProxyExchange::malformed() {
+  fail(502, "upstream_malformed", "The application's answer cannot be understood in one way.");
   return false;
 }
 
-bool ProxyExchange::relay_body(std::string_view prefix, std::string_view bytes) {
+bool ProxyExchange::begin_tunnel(const wire::ResponseHead& head, std::string_view rest) {
+  http::Exchange& client = *exchange_;
+  http::UpstreamConnection& upstream = *std::exchange(upstream_, nullptr);
+  TunnelRight right = std::move(*tunnel_);
+  put_back();
+  gateway_.tunnels().start(client, upstream, std::move(right), head, rest);
+  return false;
+}
+
+bool ProxyExchange::relay_body(const wire::ResponseHead* head, std::string_view bytes) {
   arm(gateway_.options().upstream_idle_ms);
   switch (body_) {
-    case BodyKind::none: send_to_client(prefix, {}); return complete(!bytes.empty());
+    case BodyKind::none: send_to_client(head, {}); return complete(!bytes.empty());
     case BodyKind::length: {
       const std::string_view piece =
           bytes.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size())));
       left_ -= piece.size();
-      send_to_client(prefix, piece);
+      send_to_client(head, piece);
       return left_ > 0 || complete(bytes.size() > piece.size());
     }
-    case BodyKind::chunked: return relay_chunked(prefix, bytes);
-    case BodyKind::until_close: return relay_until_close(prefix, bytes);
+    case BodyKind::chunked: return relay_chunked(head, bytes);
+    case BodyKind::until_close: send_to_client(head, bytes); return true;
   }
   return false;
 }
 
-// Checked chunk by chunk, forwarded as it came; taken apart for clients that know no chunks.
-bool ProxyExchange::relay_chunked(std::string_view prefix, std::string_view bytes) {
+// Checked chunk by chunk; forwarded as it came, or taken apart for clients that take no chunks.
+bool ProxyExchange::relay_chunked(const wire::ResponseHead* head, std::string_view bytes) {
   std::size_t used = 0;
-  if (plan_.decode && !prefix.empty()) send_to_client(prefix, {});
   while (used < bytes.size() && !decoder_.done()) {
     const auto step = decoder_.step(bytes.substr(used));
-    if (step.fault != Fault::none) {
-      fail(502, "upstream_malformed", "The application's answer cannot be understood in one way.");
-      return false;
-    }
+    if (step.fault != Fault::none) return malformed();
     used += step.consumed;
-    if (plan_.decode && !step.data.empty()) send_to_client(step.data, {});
+    if (!decode_) continue;
+    if (!step.data.empty()) send_to_client(std::exchange(head, nullptr), step.data);
+    trailers_.append(step.trailers);
   }
-  if (!plan_.decode) send_to_client(prefix, bytes.substr(0, used));
+  if (!decode_) {
+    send_to_client(head, bytes.substr(0, used));
+  } else if (head != nullptr) {
+    send_to_client(head, {});
+  }
   return !decoder_.done() || complete(used < bytes.size());
 }
 
-bool ProxyExchange::relay_until_close(std::string_view prefix, std::string_view bytes) {
-  if (plan_.body == ClientBody::until_close || bytes.empty()) {
-    send_to_client(prefix, bytes);
-    return true;
-  }
-  std::array<char, 20> size;
-  std::string head(prefix);
-  head.append(wire::chunk_head(bytes.size(), size));
-  send_to_client(head, bytes);
-  send_to_client("\r\n", {});
-  return true;
-}
-
-void ProxyExchange::send_to_client(std::string_view first, std::string_view second) {
+void ProxyExchange::send_to_client(const wire::ResponseHead* head, std::string_view piece) {
   answering_ = true;
-  if (first.empty() && second.empty()) return;
-  if (!connection_->send(first, second)) {
+  if (head == nullptr && piece.empty()) return;
+  const bool more =
+      head != nullptr ? exchange_->begin_answer(*head, piece) : exchange_->send(piece);
+  if (!more) {
     paused_ = true;
     disarm();  // the client's own deadline counts now
   }
 }
 
 bool ProxyExchange::complete(bool excess) {
-  http::ServerConnection& connection = *connection_;
+  http::Exchange& exchange = *exchange_;
+  // The section's last line is empty; without any other there are no trailers.
+  const std::string trailers = std::move(trailers_);
+  wire::FieldSection& section = gateway_.response_head().section;
+  section.count = 0;
+  if (trailers.size() > 2 &&
+      section.parse(std::string_view(trailers).substr(0, trailers.size() - 2),
+                    gateway_.options().limits.head) != Fault::none) {
+    return malformed();
+  }
   http::UpstreamConnection* upstream = std::exchange(upstream_, nullptr);
   const bool reusable = reusable_ && request_done_ && !excess;
-  const bool to_the_end = plan_.body == ClientBody::until_close;
   if (reusable) {
     upstream->release();
   } else {
     upstream->discard();
   }
   put_back();
-  connection.finish(to_the_end ? AfterAnswer::close : AfterAnswer::keep);
+  exchange.finish(section.fields());
   return false;
 }
 
@@ -389,15 +374,15 @@ void ProxyExchange::refuse_upstream(UpstreamPool::Refused refused) {
 
 void ProxyExchange::fail(int status, std::string_view reason, std::string_view detail,
                          std::string_view fields) {
-  http::ServerConnection& connection = *connection_;
+  http::Exchange& exchange = *exchange_;
   const bool answering = answering_;
   if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->discard();
   gateway_.count_upstream_failure(reason);
   put_back();
   if (answering) {
-    connection.abort();
+    exchange.abort();
   } else {
-    connection.refuse(status, reason, detail, AfterAnswer::keep, fields);
+    exchange.refuse(status, reason, detail, AfterAnswer::keep, fields);
   }
 }
 
@@ -416,7 +401,7 @@ void ProxyExchange::disarm() {
 
 void ProxyExchange::on_deadline() {
   if (recording_) {
-    refuse_unrecorded(*std::exchange(connection_, nullptr));  // recorded() comes when it comes
+    refuse_unrecorded(*std::exchange(exchange_, nullptr));  // recorded() comes when it comes
     return;
   }
   if (gateway_.context().loop.now() >= until_) {

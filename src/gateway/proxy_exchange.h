@@ -30,8 +30,7 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
 
   // The head to send: write it before start() or record().
   std::string& head() { return head_; }
-  void prepare(http::ServerConnection& connection, const wire::RequestHead& head,
-               http::UpstreamPool& pool);
+  void prepare(http::Exchange& exchange, const wire::RequestHead& head, http::UpstreamPool& pool);
   // Everything a decision rests on, while its event is being made durable.
   struct Held {
     std::shared_ptr<const policy::RoutePolicy> policy;
@@ -45,7 +44,7 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   void recorded(bool durable);
   // A handshake: should the upstream switch protocols, a tunnel takes over.
   void offer(std::unique_ptr<TunnelRight> right) { tunnel_ = std::move(right); }
-  bool active() const { return connection_ != nullptr; }
+  bool active() const { return exchange_ != nullptr; }
   void start();
   void cancel();  // refused before it started
 
@@ -65,11 +64,12 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   void upstream_ended();
   bool relay(std::string_view bytes);
   bool relay_head(std::string_view& bytes);
+  bool malformed();
   bool begin_tunnel(const wire::ResponseHead& head, std::string_view rest);
-  bool relay_body(std::string_view prefix, std::string_view bytes);
-  bool relay_chunked(std::string_view prefix, std::string_view bytes);
-  bool relay_until_close(std::string_view prefix, std::string_view bytes);
-  void send_to_client(std::string_view first, std::string_view second);
+  // `head` is to be sent first, or null once it was.
+  bool relay_body(const wire::ResponseHead* head, std::string_view bytes);
+  bool relay_chunked(const wire::ResponseHead* head, std::string_view bytes);
+  void send_to_client(const wire::ResponseHead* head, std::string_view piece);
   bool complete(bool excess);
   void fail(int status, std::string_view reason, std::string_view detail,
             std::string_view fields = {});
@@ -81,18 +81,18 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
 
   GatewayLoop& gateway_;
   runtime::Timer timer_;
-  http::ServerConnection* connection_ = nullptr;
+  http::Exchange* exchange_ = nullptr;
   http::UpstreamPool* pool_ = nullptr;
   http::UpstreamConnection* upstream_ = nullptr;
   std::optional<Held> held_;
   std::unique_ptr<TunnelRight> tunnel_;
   std::string head_;
-  std::string in_;  // of the upstream's head, while it is not complete
+  std::string trailers_;  // of a chunked answer that is taken apart
+  std::string in_;        // of the upstream's head, while it is not complete
   wire::HeadScanner scanner_;
   wire::ChunkedDecoder decoder_;
   wire::Method method_ = wire::Method::other;
   wire::BodyKind body_ = wire::BodyKind::none;  // of the response
-  ResponsePlan plan_;
   std::uint64_t left_ = 0;
   unsigned connects_ = 0;
   std::uint64_t failed_ = 0;              // addresses to which no connection came up, as bits
@@ -107,6 +107,7 @@ class ProxyExchange final : public http::Responder, private http::UpstreamConnec
   bool answering_ = false;  // the client has been sent the head
   bool paused_ = false;     // the client is slow: the upstream is not read
   bool reusable_ = false;
+  bool decode_ = false;  // the upstream's chunks are taken apart
   bool retried_ = false;
 };
 

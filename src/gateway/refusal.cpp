@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "http/exchange.h"
 #include "http/problem.h"
-#include "http/server_connection.h"
 
 namespace domicile::gateway {
 namespace {
@@ -13,14 +13,14 @@ namespace {
 using http::AfterAnswer;
 using policy::DenialReason;
 
-void answer_problem(http::ServerConnection& connection, int status, std::string_view reason,
+void answer_problem(http::Exchange& exchange, int status, std::string_view reason,
                     std::string_view detail, std::string_view fields, const domain::Region* home,
                     AfterAnswer after) {
   std::vector<std::pair<std::string_view, std::string_view>> more;
   if (home != nullptr) more = {{"home_region", home->id.view()}, {"home_url", home->url}};
-  connection.answer(
-      status, fmt::format("Cache-Control: no-store\r\n{}", fields), "application/problem+json",
-      http::problem_body(status, reason, detail, connection.request_id(), more), after);
+  exchange.answer(status, fmt::format("Cache-Control: no-store\r\n{}", fields),
+                  "application/problem+json",
+                  http::problem_body(status, reason, detail, exchange.request_id(), more), after);
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ bool is_navigation(const wire::RequestHead& head) {
   return accept && accept->contains("text/html");
 }
 
-void refuse_denial(http::ServerConnection& connection, const policy::Denial& denial,
+void refuse_denial(http::Exchange& exchange, const policy::Denial& denial,
                    const wire::RequestHead* head, const wire::CleanPath* path) {
   const int status = policy::status_of(denial.reason);
   const std::string_view reason = policy::to_string(denial.reason);
@@ -87,18 +87,18 @@ void refuse_denial(http::ServerConnection& connection, const policy::Denial& den
     if (head != nullptr && is_navigation(*head)) {
       const std::string location =
           fmt::format("Location: {}{}\r\n", denial.home->url, path->canonical);
-      answer_problem(connection, 307, reason, detail, location, denial.home, AfterAnswer::close);
+      answer_problem(exchange, 307, reason, detail, location, denial.home, AfterAnswer::close);
     } else {
-      answer_problem(connection, status, reason, detail, "", denial.home, AfterAnswer::close);
+      answer_problem(exchange, status, reason, detail, "", denial.home, AfterAnswer::close);
     }
     return;
   }
-  answer_problem(connection, status, reason, detail, fields_of(denial.reason), denial.home,
+  answer_problem(exchange, status, reason, detail, fields_of(denial.reason), denial.home,
                  AfterAnswer::keep);
 }
 
-void refuse_credentials(http::ServerConnection& connection, std::string_view reason) {
-  answer_problem(connection, 401, reason, "The access token does not count here.",
+void refuse_credentials(http::Exchange& exchange, std::string_view reason) {
+  answer_problem(exchange, 401, reason, "The access token does not count here.",
                  "WWW-Authenticate: Bearer realm=\"domicile\", error=\"invalid_token\"\r\n",
                  nullptr, AfterAnswer::keep);
 }
@@ -108,18 +108,17 @@ std::string retry_after(std::chrono::nanoseconds wait) {
   return fmt::format("Retry-After: {}\r\n", std::max<std::int64_t>(1, seconds));
 }
 
-void refuse_limited(http::ServerConnection& connection, Limit limit,
-                    std::chrono::nanoseconds wait) {
+void refuse_limited(http::Exchange& exchange, Limit limit, std::chrono::nanoseconds wait) {
   const std::string_view detail =
       limit == Limit::organization ? "The organization sends more requests than it may."
       : limit == Limit::client     ? "This user or service sends more requests than it may."
                                    : "More requests come from this address than may.";
-  answer_problem(connection, 429, reason_of(limit), detail, retry_after(wait), nullptr,
+  answer_problem(exchange, 429, reason_of(limit), detail, retry_after(wait), nullptr,
                  AfterAnswer::keep);
 }
 
-void refuse_unrecorded(http::ServerConnection& connection) {
-  answer_problem(connection, 503, "audit_unavailable",
+void refuse_unrecorded(http::Exchange& exchange) {
+  answer_problem(exchange, 503, "audit_unavailable",
                  "This request must be recorded, and cannot be now: try again shortly.",
                  "Retry-After: 5\r\n", nullptr, AfterAnswer::keep);
 }

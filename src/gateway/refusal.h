@@ -12,7 +12,7 @@
 #include "wire/http1_request.h"
 
 namespace domicile::http {
-class ServerConnection;
+class Exchange;
 }
 
 namespace domicile::gateway {
@@ -22,7 +22,7 @@ bool is_navigation(const wire::RequestHead& head);
 
 // Answers for a denial of policy. A wrong region gets 307 to its home for a navigation (no query is
 // carried along), else 421 with the home's URL; both close, and the body is never read.
-void refuse_denial(http::ServerConnection& connection, const policy::Denial& denial,
+void refuse_denial(http::Exchange& exchange, const policy::Denial& denial,
                    const wire::RequestHead* head, const wire::CleanPath* path);
 
 // The same texts, for an answer of another form.
@@ -31,12 +31,12 @@ std::string_view detail_of(policy::DenialReason reason);
 std::string_view fields_of(policy::DenialReason reason);
 
 // A token that was there and did not count.
-void refuse_credentials(http::ServerConnection& connection, std::string_view reason);
+void refuse_credentials(http::Exchange& exchange, std::string_view reason);
 // Too many requests: 429 with the whole seconds until one more is allowed.
-void refuse_limited(http::ServerConnection& connection, Limit limit, std::chrono::nanoseconds wait);
+void refuse_limited(http::Exchange& exchange, Limit limit, std::chrono::nanoseconds wait);
 // "Retry-After: 1\r\n", at least a second.
 std::string retry_after(std::chrono::nanoseconds wait);
 // Events cannot be recorded now.
-void refuse_unrecorded(http::ServerConnection& connection);
+void refuse_unrecorded(http::Exchange& exchange);
 
 }  // namespace domicile::gateway

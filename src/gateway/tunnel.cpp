@@ -6,13 +6,11 @@
 
 #include "base/check.h"
 #include "gateway/gateway_loop.h"
-#include "http/server_connection.h"
 #include "token/token_error.h"
 
 namespace domicile::gateway {
 namespace {
 
-using http::AfterAnswer;
 using runtime::Connection;
 
 constexpr int kReadsPerTurn = 16;
@@ -26,7 +24,7 @@ bool is_plain_end(std::string_view reason) {
 
 }  // namespace
 
-Tunnel::Tunnel(GatewayLoop& gateway, Tunnels& owner, http::ServerConnection& client,
+Tunnel::Tunnel(GatewayLoop& gateway, Tunnels& owner, http::Exchange& client,
                http::UpstreamConnection& upstream, TunnelRight right)
     : gateway_(gateway),
       owner_(owner),
@@ -41,9 +39,9 @@ Tunnel::Tunnel(GatewayLoop& gateway, Tunnels& owner, http::ServerConnection& cli
       idle_(gateway.context().loop, [this] { end(kGoingAway, "idle"); }),
       begun_(gateway.context().loop.now()) {}
 
-void Tunnel::begin(std::string_view from_upstream) {
+void Tunnel::begin(const wire::ResponseHead& head, std::string_view from_upstream) {
   upstream_->hand_over(*this);
-  client_->become_tunnel(*this);
+  client_->switch_protocols(head, *this);
   idle_.set_after(gateway_.options().tunnel_idle_ms);
   set_expiry();
   if (gateway_.context().draining) {
@@ -108,7 +106,7 @@ bool Tunnel::to_client(std::string_view bytes) {
   idle_.set_after(gateway_.options().tunnel_idle_ms);
   bytes_down_ += bytes.size();
   if (!down_.feed(bytes)) {
-    http::ServerConnection& client = *std::exchange(client_, nullptr);
+    http::Exchange& client = *std::exchange(client_, nullptr);
     over("upstream_malformed");
     client.abort();
     return false;
@@ -138,7 +136,7 @@ void Tunnel::on_upstream_broken() {
     over("");
     return;
   }
-  http::ServerConnection& client = *std::exchange(client_, nullptr);
+  http::Exchange& client = *std::exchange(client_, nullptr);
   over("upstream_closed");
   client.abort();
 }
@@ -170,9 +168,9 @@ void Tunnel::over(std::string_view reason) {
       {"seconds",
        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(lasted).count())}};
   gateway_.gate().note(std::move(event));
-  http::ServerConnection* client = std::exchange(client_, nullptr);
+  http::Exchange* client = std::exchange(client_, nullptr);
   owner_.remove(*this);
-  if (client != nullptr) client->finish(AfterAnswer::close);
+  if (client != nullptr) client->finish();
 }
 
 Tunnels::Tunnels(GatewayLoop& gateway, http::Metrics& metrics)
@@ -183,14 +181,14 @@ Tunnels::Tunnels(GatewayLoop& gateway, http::Metrics& metrics)
 
 Tunnels::~Tunnels() = default;
 
-void Tunnels::start(http::ServerConnection& client, http::UpstreamConnection& upstream,
-                    TunnelRight right, std::string_view from_upstream) {
+void Tunnels::start(http::Exchange& client, http::UpstreamConnection& upstream, TunnelRight right,
+                    const wire::ResponseHead& head, std::string_view from_upstream) {
   all_.push_back(std::make_unique<Tunnel>(gateway_, *this, client, upstream, std::move(right)));
   Tunnel& tunnel = *all_.back();
   tunnel.index_ = all_.size() - 1;
   open_.add();
   total_.add();
-  tunnel.begin(from_upstream);
+  tunnel.begin(head, from_upstream);
 }
 
 // Backwards, because a tunnel that ends gives its place to the last one.

@@ -37,10 +37,11 @@ class Tunnel final : public http::Responder,
                      public runtime::Disposable,
                      private http::UpstreamConnection::User {
  public:
-  Tunnel(GatewayLoop& gateway, Tunnels& owner, http::ServerConnection& client,
+  Tunnel(GatewayLoop& gateway, Tunnels& owner, http::Exchange& client,
          http::UpstreamConnection& upstream, TunnelRight right);
 
-  void begin(std::string_view from_upstream);
+  // `head` is the upstream's 101, still to be sent.
+  void begin(const wire::ResponseHead& head, std::string_view from_upstream);
   void end(std::uint16_t code, std::string_view reason);
   void check();
   const domain::Principal* principal() const { return right_.principal.get(); }
@@ -61,7 +62,7 @@ class Tunnel final : public http::Responder,
 
   GatewayLoop& gateway_;
   Tunnels& owner_;
-  http::ServerConnection* client_;
+  http::Exchange* client_;
   http::UpstreamConnection* upstream_;
   TunnelRight right_;
   runtime::Timer expiry_;
@@ -80,8 +81,8 @@ class Tunnels {
   Tunnels(GatewayLoop& gateway, http::Metrics& metrics);
   ~Tunnels();
 
-  void start(http::ServerConnection& client, http::UpstreamConnection& upstream, TunnelRight right,
-             std::string_view from_upstream);
+  void start(http::Exchange& client, http::UpstreamConnection& upstream, TunnelRight right,
+             const wire::ResponseHead& head, std::string_view from_upstream);
   void check_all();
   void end_of_issuer(std::string_view issuer);
   void drain();

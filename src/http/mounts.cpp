@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
-#include "http/server_connection.h"
+#include "http/server_context.h"
 #include "wire/http1_chars.h"
 
 namespace domicile::http {
@@ -16,15 +16,15 @@ namespace {
 // the worker, and only in between.
 class HandlerCall final : public Responder {
  public:
-  HandlerCall(const Handler& handler, ServerConnection& connection, runtime::WorkerPool& pool,
+  HandlerCall(const Handler& handler, Exchange& exchange, runtime::WorkerPool& pool,
               std::size_t body_bytes_max)
-      : handler_(handler), connection_(&connection), pool_(pool), body_bytes_max_(body_bytes_max) {}
+      : handler_(handler), exchange_(&exchange), pool_(pool), body_bytes_max_(body_bytes_max) {}
 
   static Responder* start(std::unique_ptr<HandlerCall> call) {
     HandlerCall* self = call.get();
     self->self_ = std::move(call);
-    if (self->connection_->body_done()) return submit(*self) ? self : nullptr;
-    self->connection_->want_body();
+    if (self->exchange_->body_done()) return submit(*self) ? self : nullptr;
+    self->exchange_->want_body();
     return self;
   }
 
@@ -34,12 +34,12 @@ class HandlerCall final : public Responder {
       return;
     }
     const auto self = std::move(self_);
-    connection_->refuse(413, "body_too_large", "The body is larger than this endpoint takes.",
-                        AfterAnswer::close);
+    exchange_->refuse(413, "body_too_large", "The body is larger than this endpoint takes.",
+                      AfterAnswer::close);
   }
   void on_body_end() override { submit(*this); }
   void on_gone() override {
-    connection_ = nullptr;
+    exchange_ = nullptr;
     if (self_) const auto self = std::move(self_);  // not submitted yet: nobody else needs it
   }
 
@@ -48,8 +48,8 @@ class HandlerCall final : public Responder {
 
  private:
   static bool submit(HandlerCall& call) {
-    ServerConnection& connection = *call.connection_;
-    auto mailbox = connection.context().loop.mailbox();
+    Exchange& exchange = *call.exchange_;
+    auto mailbox = exchange.context().loop.mailbox();
     const bool accepted =
         call.pool_.submit([self = std::move(call.self_), mailbox = std::move(mailbox)]() mutable {
           self->run();
@@ -57,8 +57,8 @@ class HandlerCall final : public Responder {
         });
     // A refused task took the call with it: `call` is gone.
     if (!accepted) {
-      connection.refuse(503, "overloaded", "Too many requests are waiting; try again shortly.",
-                        AfterAnswer::keep, "Retry-After: 1\r\n");
+      exchange.refuse(503, "overloaded", "Too many requests are waiting; try again shortly.",
+                      AfterAnswer::keep, "Retry-After: 1\r\n");
     }
     return accepted;
   }
@@ -76,14 +76,14 @@ class HandlerCall final : public Responder {
   }
 
   void deliver() {
-    if (connection_ == nullptr) return;
+    if (exchange_ == nullptr) return;
     std::string fields;
     std::string_view content_type;
     for (const auto& [name, value] : response.headers) {
       if (!wire::all_of_class(name, wire::kTokenChar) ||
           !wire::all_of_class(value, wire::kFieldValueChar)) {
         log_error("http", fmt::format("handler of {} gave a malformed header", request.path));
-        connection_->refuse(500, "internal", "");
+        exchange_->refuse(500, "internal", "");
         return;
       }
       if (name == "content-type") {
@@ -92,11 +92,11 @@ class HandlerCall final : public Responder {
         fields += fmt::format("{}: {}\r\n", name, value);
       }
     }
-    connection_->answer(response.status, fields, content_type, response.body);
+    exchange_->answer(response.status, fields, content_type, response.body);
   }
 
   const Handler& handler_;
-  ServerConnection* connection_;  // null: the client is gone
+  Exchange* exchange_;  // null: the client is gone
   runtime::WorkerPool& pool_;
   std::size_t body_bytes_max_;
   std::unique_ptr<HandlerCall> self_;
@@ -126,32 +126,32 @@ const Handler* Mounts::find(std::string_view path) const {
   return nullptr;
 }
 
-Responder* Mounts::begin(const Handler& handler, ServerConnection& connection,
-                         const wire::RequestHead& head, const wire::CleanPath& path) const {
+Responder* Mounts::begin(const Handler& handler, Exchange& exchange, const wire::RequestHead& head,
+                         const wire::CleanPath& path) const {
   if (head.section.content_length > body_bytes_max_) {
-    connection.refuse(413, "body_too_large", "The body is larger than this endpoint takes.",
-                      AfterAnswer::close);
+    exchange.refuse(413, "body_too_large", "The body is larger than this endpoint takes.",
+                    AfterAnswer::close);
     return nullptr;
   }
-  auto call = std::make_unique<HandlerCall>(handler, connection, pool_, body_bytes_max_);
+  auto call = std::make_unique<HandlerCall>(handler, exchange, pool_, body_bytes_max_);
   call->request.method = head.method_name;
   call->request.path = path.decoded;
   call->request.query = head.query;
   for (const wire::Field& field : head.section.fields()) {
     call->request.headers.emplace_back(lower(field.name), field.value);
   }
-  call->request.peer_ip = connection.peer_ip();
-  call->request.request_id = connection.request_id();
-  call->request.tls = connection.encrypted();
+  call->request.peer_ip = exchange.peer_ip();
+  call->request.request_id = exchange.request_id();
+  call->request.tls = exchange.encrypted();
   return HandlerCall::start(std::move(call));
 }
 
-Responder* MountsService::begin(ServerConnection& connection, const wire::RequestHead& head,
+Responder* MountsService::begin(Exchange& exchange, const wire::RequestHead& head,
                                 const wire::CleanPath& path) {
   if (const Handler* handler = mounts_.find(path.decoded)) {
-    return mounts_.begin(*handler, connection, head, path);
+    return mounts_.begin(*handler, exchange, head, path);
   }
-  connection.refuse(404, "not_found", "Nothing is served under this path.");
+  exchange.refuse(404, "not_found", "Nothing is served under this path.");
   return nullptr;
 }
 

@@ -26,8 +26,8 @@ class Mounts {
   const Handler* find(std::string_view path) const;
 
   // Collects the body and runs the handler; answers 413, 503 or 500 by itself.
-  Responder* begin(const Handler& handler, ServerConnection& connection,
-                   const wire::RequestHead& head, const wire::CleanPath& path) const;
+  Responder* begin(const Handler& handler, Exchange& exchange, const wire::RequestHead& head,
+                   const wire::CleanPath& path) const;
 
  private:
   runtime::WorkerPool& pool_;
@@ -39,7 +39,7 @@ class Mounts {
 class MountsService final : public Service {
  public:
   explicit MountsService(const Mounts& mounts) : mounts_(mounts) {}
-  Responder* begin(ServerConnection& connection, const wire::RequestHead& head,
+  Responder* begin(Exchange& exchange, const wire::RequestHead& head,
                    const wire::CleanPath& path) override;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "http/exchange.h"
 #include "wire/http1_response.h"
 
 namespace domicile::http {
@@ -48,6 +49,13 @@ std::string problem_body(int status, std::string_view reason, std::string_view d
   }
   out += "}\n";
   return out;
+}
+
+void Exchange::refuse(int status, std::string_view reason, std::string_view detail,
+                      AfterAnswer after, std::string_view fields) {
+  const std::string lines = fmt::format("Cache-Control: no-store\r\n{}", fields);
+  answer(status, lines, "application/problem+json",
+         problem_body(status, reason, detail, request_id()), after);
 }
 
 }  // namespace domicile::http

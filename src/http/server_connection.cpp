@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
-#include "http/problem.h"
 #include "wire/http1_response.h"
 
 namespace domicile::http {
@@ -138,6 +137,7 @@ void ServerConnection::begin(std::string_view head_bytes) {
   body_kind_ = head.section.body;
   body_left_ = head.section.content_length;
   body_bytes_ = 0;
+  client_body_ = ClientBody::as_is;
   body_wanted_ = body_started_ = answer_begun_ = told_close_ = false;
   owes_continue_ = head.expect_continue && body_kind_ != wire::BodyKind::none;
   decoder_ = {};
@@ -171,7 +171,12 @@ void ServerConnection::refuse_fault(wire::Fault fault) {
          AfterAnswer::close);
 }
 
-void ServerConnection::become_tunnel(Responder& next) {
+void ServerConnection::switch_protocols(const wire::ResponseHead& head, Responder& next) {
+  std::string& out = context_.head_buffer;
+  out.clear();
+  write_client_head(out, head, ClientBody::as_is, ConnectionField::websocket, request_id());
+  context_.counters.count_answer(head.status);
+  write(out, {});
   responder_ = &next;
   persistent_ = false;
   body_wanted_ = true;
@@ -288,19 +293,38 @@ void ServerConnection::answer(int status, std::string_view fields, std::string_v
     head += "Connection: keep-alive\r\n";
   }
   head += "\r\n";
-  count_answer(status);
-  send(head, head_request_ || bodyless ? std::string_view{} : body);
-  finish(after);
+  context_.counters.count_answer(status);
+  client_body_ = ClientBody::as_is;
+  write(head, head_request_ || bodyless ? std::string_view{} : body);
+  finish({});
 }
 
-void ServerConnection::refuse(int status, std::string_view reason, std::string_view detail,
-                              AfterAnswer after, std::string_view fields) {
-  const std::string lines = fmt::format("Cache-Control: no-store\r\n{}", fields);
-  answer(status, lines, "application/problem+json",
-         problem_body(status, reason, detail, request_id()), after);
+bool ServerConnection::begin_answer(const wire::ResponseHead& head, std::string_view first) {
+  client_body_ = plan_body(head, minor_version_);
+  if (client_body_ == ClientBody::until_close) persistent_ = false;
+  const auto field = will_close()          ? ConnectionField::close
+                     : minor_version_ == 0 ? ConnectionField::keep_alive
+                                           : ConnectionField::none;
+  std::string& out = context_.head_buffer;
+  out.clear();
+  write_client_head(out, head, client_body_, field, request_id());
+  context_.counters.count_answer(head.status);
+  if (client_body_ != ClientBody::chunked || first.empty()) return write(out, first);
+  std::array<char, 20> size;
+  out.append(wire::chunk_head(first.size(), size));
+  write(out, first);
+  return write("\r\n", {});
 }
 
-bool ServerConnection::send(std::string_view first, std::string_view second) {
+bool ServerConnection::send(std::string_view bytes) {
+  if (client_body_ != ClientBody::chunked) return write(bytes, {});
+  if (bytes.empty()) return true;  // an empty chunk would be the last one
+  std::array<char, 20> size;
+  write(wire::chunk_head(bytes.size(), size), bytes);
+  return write("\r\n", {});
+}
+
+bool ServerConnection::write(std::string_view first, std::string_view second) {
   answer_begun_ = true;
   connection_.write(first, second);
   const std::size_t backlog = connection_.backlog();
@@ -322,16 +346,12 @@ bool ServerConnection::will_close() {
   return told_close_;
 }
 
-void ServerConnection::count_answer(int status) {
-  const auto hundreds = static_cast<std::size_t>(status / 100);
-  if (hundreds > 0 && hundreds < 6) context_.counters.answers[hundreds]->add();
-}
-
-void ServerConnection::finish(AfterAnswer after) {
+void ServerConnection::finish(std::span<const wire::Field>) {
+  if (client_body_ == ClientBody::chunked) write("0\r\n\r\n", {});
   responder_ = nullptr;
   if (phase_ == Phase::closed) return;
   // A drain that began after the answer's head leaves the client one more request: it was not told.
-  if (after == AfterAnswer::close || told_close_ || !persistent_ || !body_done()) {
+  if (told_close_ || !persistent_ || !body_done()) {
     in_ = std::string();
     pending_ = false;
     connection_.finish_writing();

@@ -8,10 +8,10 @@
 // wait in the kernel, answered in order. An idle connection holds no buffer.
 #pragma once
 
-#include <array>
 #include <string>
 #include <string_view>
 
+#include "http/answer_head.h"
 #include "http/exchange.h"
 #include "http/server_context.h"
 #include "runtime/connection.h"
@@ -20,46 +20,30 @@
 
 namespace domicile::http {
 
-enum class AfterAnswer { keep, close };
-
-class ServerConnection final : public runtime::Disposable, private runtime::Connection::Owner {
+class ServerConnection final : public runtime::Disposable,
+                               public Exchange,
+                               private runtime::Connection::Owner {
  public:
   ServerConnection(ServerContext& context, runtime::Fd fd, runtime::SslPtr tls,
                    std::string peer_ip);
   ~ServerConnection() override;
 
-  // About the request in hand.
-  std::string_view request_id() const { return {request_id_.data(), request_id_.size()}; }
-  const std::string& peer_ip() const { return peer_ip_; }
-  bool encrypted() const { return connection_.encrypted(); }
-  ServerContext& context() { return context_; }
-  int minor_version() const { return minor_version_; }
+  const std::string& peer_ip() const override { return peer_ip_; }
+  bool encrypted() const override { return connection_.encrypted(); }
+  ServerContext& context() override { return context_; }
 
-  // The body starts to flow (after 100 Continue, if the client waits for that), or flows again.
-  void want_body();
-  void pause_body() { body_wanted_ = false; }
-  bool body_done() const { return body_kind_ == wire::BodyKind::none; }
+  void want_body() override;
+  void pause_body() override { body_wanted_ = false; }
+  bool body_done() const override { return body_kind_ == wire::BodyKind::none; }
 
-  // A whole answer. `fields` are complete lines ("Name: value\r\n"). HEAD requests get no body.
   void answer(int status, std::string_view fields, std::string_view content_type,
-              std::string_view body, AfterAnswer after = AfterAnswer::keep);
-  // problem+json with the request's id.
-  void refuse(int status, std::string_view reason, std::string_view detail,
-              AfterAnswer after = AfterAnswer::keep, std::string_view fields = {});
-
-  // An answer in pieces: raw bytes of head and body, then finish(). False: the client is slow, wait
-  // for on_drained().
-  bool send(std::string_view first, std::string_view second = {});
-  // Whether the answer's head must say `Connection: close`; what was said is then done.
-  bool will_close();
-  void count_answer(int status);
-  // After an answer's head that switches protocols: from now on every byte of the client goes to
-  // `next` as it comes (on_body(), on_body_end() for its half-close), and send() and finish() are
-  // all that is sent. No deadline but the one for a client that takes nothing.
-  void become_tunnel(Responder& next);
-  void finish(AfterAnswer after);
-  // The answer cannot be completed: the client must notice.
-  void abort();
+              std::string_view body, AfterAnswer after) override;
+  bool takes_chunks() const override { return minor_version_ == 1; }
+  bool begin_answer(const wire::ResponseHead& head, std::string_view first) override;
+  bool send(std::string_view bytes) override;
+  void finish(std::span<const wire::Field> trailers) override;  // knows no trailers of their own
+  void abort() override;
+  void switch_protocols(const wire::ResponseHead& head, Responder& next) override;
 
   // Draining: with a last look at what the client may have sent just now.
   void end_if_idle();
@@ -84,6 +68,9 @@ class ServerConnection final : public runtime::Disposable, private runtime::Conn
   void feed_chunked(std::string_view bytes);
   void body_failed(int status, std::string_view reason);
   void end_of_input();
+  bool write(std::string_view first, std::string_view second);
+  // Whether the answer's head must say `Connection: close`; what was said is then done.
+  bool will_close();
   void enter(Phase phase);
   void set_body_deadline();
   void set_write_deadline();
@@ -109,7 +96,7 @@ class ServerConnection final : public runtime::Disposable, private runtime::Conn
   bool answer_begun_ = false;
   bool told_close_ = false;  // this answer's head says that the connection closes
   int minor_version_ = 1;
-  std::array<char, RequestIds::kSize> request_id_{};
+  ClientBody client_body_ = ClientBody::as_is;  // of the answer under way
   wire::HeadScanner scanner_;
   wire::ChunkedDecoder decoder_;
   std::uint64_t body_left_ = 0;

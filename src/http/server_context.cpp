@@ -45,6 +45,11 @@ ServerCounters::ServerCounters(Metrics& metrics)
   }
 }
 
+void ServerCounters::count_answer(int status) {
+  const auto hundreds = static_cast<std::size_t>(status / 100);
+  if (hundreds > 0 && hundreds < answers.size()) answers[hundreds]->add();
+}
+
 ServerContext::ServerContext(runtime::Loop& event_loop, const ServerLimits& server_limits,
                              Metrics& metrics)
     : loop(event_loop),

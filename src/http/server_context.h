@@ -20,7 +20,7 @@ namespace domicile::http {
 // 32 hex digits: 64 random bits of this loop, then a scrambled count. Unique, cheap, and no secret.
 class RequestIds {
  public:
-  static constexpr std::size_t kSize = 32;
+  static constexpr std::size_t kSize = Exchange::kRequestIdSize;
   RequestIds();
   void next(std::array<char, kSize>& out);
 
@@ -39,6 +39,7 @@ struct ServerCounters {
   Counter& malformed_total;
   Counter& timeouts_total;
   std::array<Counter*, 6> answers;  // by hundreds of the status; [0] unused
+  void count_answer(int status);
 };
 
 class ServerConnection;
@@ -53,6 +54,7 @@ class ServerContext {
   RequestIds ids;
   wire::RequestHead head;
   std::vector<char> path_scratch;
+  std::string head_buffer;  // of the head that is being written
   Service* service = nullptr;
   bool draining = false;
   std::function<void()> on_empty;  // while draining, when the last connection is gone

@@ -23,8 +23,13 @@ ChunkedDecoder::Step ChunkedDecoder::step(std::string_view input) {
       if (left_ == 0) state_ = State::data_cr;
       return result;
     }
+    const bool trailer = state_ >= State::trailer_first;
     result.fault = take(input[result.consumed]);
     if (result.fault != Fault::none) return result;
+    if (trailer) {
+      result.trailers =
+          input.substr(result.consumed - result.trailers.size(), result.trailers.size() + 1);
+    }
     ++result.consumed;
   }
   return result;

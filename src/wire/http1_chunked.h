@@ -1,6 +1,6 @@
 // Chunked transfer coding (RFC 9112 section 7.1), decoded piece by piece without copying. Sizes are
 // plain hex digits, lines end in CRLF and nothing else, extensions are bounded and dropped,
-// trailers are checked and dropped. One decoder serves one body.
+// trailers are checked, and kept or dropped by the caller. One decoder serves one body.
 #pragma once
 
 #include <array>
@@ -14,8 +14,9 @@ namespace domicile::wire {
 class ChunkedDecoder {
  public:
   struct Step {
-    std::size_t consumed = 0;  // bytes of the input that are dealt with
-    std::string_view data;     // payload among them, a view into the input; may be empty
+    std::size_t consumed = 0;   // bytes of the input that are dealt with
+    std::string_view data;      // payload among them, a view into the input; may be empty
+    std::string_view trailers;  // bytes of the trailer section among them, with its empty line
     Fault fault = Fault::none;
   };
   // Consumes input until it has a piece of payload, the body ends, or the input does. Call it again
