@@ -47,6 +47,9 @@ std::string_view reason_of(Fault fault) {
     case Fault::bad_chunk_end: return "bad_chunk_end";
     case Fault::bad_trailer: return "bad_trailer";
     case Fault::trailer_too_large: return "trailer_too_large";
+    case Fault::bad_pseudo_field: return "bad_pseudo_field";
+    case Fault::connection_field: return "connection_field";
+    case Fault::length_mismatch: return "length_mismatch";
     case Fault::bad_status_line: return "bad_status_line";
   }
   std::unreachable();

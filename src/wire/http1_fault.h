@@ -1,4 +1,4 @@
-// Everything the HTTP/1.1 codec refuses, by name. A fault is an answer, not an exception: it maps
+// Everything the HTTP codecs refuse, by name. A fault is an answer, not an exception: it maps
 // to one status and to one stable reason code that clients, tests and operators can rely on.
 // Whatever two parsers could read differently is refused, never repaired (RFC 9112 section 11.2,
 // request smuggling).
@@ -55,6 +55,10 @@ enum class Fault : std::uint8_t {
   bad_chunk_end,
   bad_trailer,
   trailer_too_large,
+  // HTTP/2 alone
+  bad_pseudo_field,  // missing, twice, unknown, behind other fields, of another scheme
+  connection_field,  // a field that only means something on an HTTP/1 connection
+  length_mismatch,   // Content-Length says another number than the DATA frames do
   // responses
   bad_status_line,
 };

@@ -119,34 +119,43 @@ std::optional<std::string_view> FieldSection::find(FieldKind kind) const {
   return std::nullopt;
 }
 
-Fault FieldSection::parse(std::string_view lines, const HeadLimits& limits) {
+void FieldSection::reset() {
   count = 0;
   body = BodyKind::none;
   content_length = 0;
   has_content_length = close = keep_alive = upgrade = false;
-  const std::size_t fields_max = std::min(limits.fields_max, kFieldsCapacity);
+}
+
+Fault FieldSection::parse(std::string_view lines, const HeadLimits& limits) {
+  reset();
   while (!lines.empty()) {
     const std::size_t end = lines.find('\n');
     if (end == std::string_view::npos || end == 0 || lines[end - 1] != '\r') return Fault::bare_lf;
-    if (count == fields_max) return Fault::too_many_fields;
-    if (const Fault fault = add(lines.substr(0, end - 1)); fault != Fault::none) return fault;
+    if (const Fault fault = add_line(lines.substr(0, end - 1), limits); fault != Fault::none) {
+      return fault;
+    }
     lines.remove_prefix(end + 1);
   }
   nominate();
   return Fault::none;
 }
 
-Fault FieldSection::add(std::string_view line) {
+Fault FieldSection::add_line(std::string_view line, const HeadLimits& limits) {
+  if (count == std::min(limits.fields_max, kFieldsCapacity)) return Fault::too_many_fields;
   if (line.front() == ' ' || line.front() == '\t') return Fault::obsolete_line_folding;
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return Fault::bad_field_name;
-  Field field{.name = line.substr(0, colon), .value = trim_blanks(line.substr(colon + 1))};
-  if (!all_of_class(field.name, kTokenChar)) {
-    const char last = field.name.back();
-    return last == ' ' || last == '\t' ? Fault::space_before_colon : Fault::bad_field_name;
-  }
-  if (!all_of_class(field.value, kFieldValueChar)) {
-    return field.value.contains('\r') ? Fault::bare_cr : Fault::bad_field_value;
+  const std::string_view name = line.substr(0, colon);
+  if (name.back() == ' ' || name.back() == '\t') return Fault::space_before_colon;
+  return add(name, trim_blanks(line.substr(colon + 1)), limits);
+}
+
+Fault FieldSection::add(std::string_view name, std::string_view value, const HeadLimits& limits) {
+  if (count == std::min(limits.fields_max, kFieldsCapacity)) return Fault::too_many_fields;
+  Field field{.name = name, .value = value};
+  if (name.empty() || !all_of_class(name, kTokenChar)) return Fault::bad_field_name;
+  if (!all_of_class(value, kFieldValueChar)) {
+    return value.contains('\r') ? Fault::bare_cr : Fault::bad_field_value;
   }
   field.kind = classify_field(field.name);
   if (const Fault fault = apply_framing(field); fault != Fault::none) return fault;

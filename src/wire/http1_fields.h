@@ -82,13 +82,16 @@ struct FieldSection {
   bool keep_alive = false;  // Connection: keep-alive
   bool upgrade = false;     // Connection: upgrade
 
+  // Field by field, where they do not come as lines; parse() does the same with each of its lines.
+  void reset();
+  Fault add(std::string_view name, std::string_view value, const HeadLimits& limits);
   // `lines` is the section from its first field to before the empty line, each line with its CRLF.
   Fault parse(std::string_view lines, const HeadLimits& limits);
   // The value of the first field of this kind.
   std::optional<std::string_view> find(FieldKind kind) const;
 
  private:
-  Fault add(std::string_view line);
+  Fault add_line(std::string_view line, const HeadLimits& limits);
   Fault apply_framing(const Field& field);
   void apply_connection(std::string_view value);
   void nominate();

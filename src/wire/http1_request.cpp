@@ -63,14 +63,19 @@ Fault RequestHead::parse(std::string_view head, const HeadLimits& limits) {
   return apply_fields(authority);
 }
 
+Fault RequestHead::set_method(std::string_view name) {
+  if (name.empty() || name.size() > kMethodBytesMax || !all_of_class(name, kTokenChar)) {
+    return Fault::bad_method;
+  }
+  method_name = name;
+  method = method_of(name);
+  return Fault::none;
+}
+
 Fault RequestHead::parse_line(std::string_view line, const HeadLimits& limits) {
   const std::size_t first = line.find(' ');
   if (first == std::string_view::npos || first == 0) return Fault::bad_request_line;
-  method_name = line.substr(0, first);
-  if (method_name.size() > kMethodBytesMax || !all_of_class(method_name, kTokenChar)) {
-    return Fault::bad_method;
-  }
-  method = method_of(method_name);
+  if (const Fault fault = set_method(line.substr(0, first)); fault != Fault::none) return fault;
   line.remove_prefix(first + 1);
   const std::size_t second = line.find(' ');
   if (second == std::string_view::npos || second == 0) return Fault::bad_request_line;

@@ -38,7 +38,9 @@ struct RequestHead {
   Fault parse(std::string_view head, const HeadLimits& limits);
 
  private:
+  friend class Http2Head;  // fills the same, from fields instead of text
   Fault parse_line(std::string_view line, const HeadLimits& limits);
+  Fault set_method(std::string_view name);
   Fault parse_target(std::string_view& authority);
   Fault apply_fields(std::string_view authority);
 };
