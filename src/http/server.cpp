@@ -18,10 +18,13 @@ Server::Server(ListenerOptions listener, ServerLimits limits)
 Server::~Server() { stop(); }
 
 namespace {
-Result<std::shared_ptr<const TlsContext>> make_tls(const ListenerOptions& listener) {
+Result<std::shared_ptr<const TlsContext>> make_tls(const ListenerOptions& listener,
+                                                   const ServerLimits& limits) {
   if (!listener.tls) return nullptr;
+  std::vector<std::string> protocols = {"http/1.1"};
+  if (limits.http2.offered) protocols.insert(protocols.begin(), "h2");
   return TlsContext::server(listener.tls_files.certificate_path, listener.tls_files.key_path,
-                            {"http/1.1"});
+                            std::move(protocols));
 }
 }  // namespace
 
@@ -31,7 +34,7 @@ Result<std::unique_ptr<Server>> Server::create(ListenerOptions listener, ServerL
   if (listener.loops == 0 || listener.loops > 256) {
     return fail(Code::invalid, fmt::format("loops = {}: give 1 to 256", listener.loops));
   }
-  const auto tls = TRY(make_tls(listener));
+  const auto tls = TRY(make_tls(listener, limits));
   auto address = TRY(runtime::numeric_address(listener.address, listener.port));
   std::unique_ptr<Server> server(new Server(listener, limits));
   // The port is taken alone, so that nobody else is on it, another node of the same user least of
@@ -65,7 +68,7 @@ void Server::post(const std::function<void(Service&)>& task) {
 }
 
 Result<void> Server::reload_certificate() {
-  const auto tls = TRY(make_tls(listener_));
+  const auto tls = TRY(make_tls(listener_, *limits_));
   for (auto& worker : workers_) {
     worker->mailbox().post([worker = worker.get(), tls] { worker->set_tls(tls); });
   }

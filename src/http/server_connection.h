@@ -1,11 +1,12 @@
-// A client's connection: reads request heads strictly, hands each to the Service, feeds the body
+// A client's HTTP/1 connection: reads request heads strictly, hands each to the Service, feeds the body
 // with backpressure, sends the answer, and keeps the connection or closes it so that the answer
 // arrives (a short, bounded linger that throws away what the client still sends).
 //
 //   handshake -> head -> [body] -> answering -> head ... -> lingering -> closed
 //
 // A phase has one deadline. While an answer is under way nothing more is read: pipelined requests
-// wait in the kernel, answered in order. An idle connection holds no buffer.
+// wait in the kernel, answered in order. An idle connection holds no buffer. A client that turns
+// out to speak HTTP/2, by ALPN or by its first bytes, is handed to an Http2Connection.
 #pragma once
 
 #include <string>
@@ -20,7 +21,7 @@
 
 namespace domicile::http {
 
-class ServerConnection final : public runtime::Disposable,
+class ServerConnection final : public ClientConnection,
                                public Exchange,
                                private runtime::Connection::Owner {
  public:
@@ -45,11 +46,10 @@ class ServerConnection final : public runtime::Disposable,
   void abort() override;
   void switch_protocols(const wire::ResponseHead& head, Responder& next) override;
 
-  // Draining: with a last look at what the client may have sent just now.
-  void end_if_idle();
+  void end_if_idle() override;
+  void cut() override { gone(); }
 
  private:
-  friend class ServerContext;
   enum class Phase { handshake, idle, head, body, answering, tunnel, lingering, closed };
 
   void on_connected() override;
@@ -60,6 +60,7 @@ class ServerConnection final : public runtime::Disposable,
 
   void take(std::string_view bytes);
   void take_head(std::string_view bytes);
+  void become_http2(std::string_view read);
   void begin(std::string_view head_bytes);
   void keep_rest(std::string_view rest);
   void body_complete(std::string_view rest);
@@ -82,7 +83,6 @@ class ServerConnection final : public runtime::Disposable,
   runtime::Timer timer_;
   std::string peer_ip_;
   Responder* responder_ = nullptr;
-  std::size_t index_ = 0;
 
   Phase phase_ = Phase::idle;
   wire::BodyKind body_kind_ = wire::BodyKind::none;  // none: all of it was read

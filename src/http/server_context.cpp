@@ -1,9 +1,9 @@
 #include "http/server_context.h"
 
 #include <random>
+#include <utility>
 
 #include "base/check.h"
-#include "http/server_connection.h"
 
 namespace domicile::http {
 namespace {
@@ -37,7 +37,11 @@ ServerCounters::ServerCounters(Metrics& metrics)
           metrics.counter("domicile_http_handshakes_failed_total", "TLS that never came up.")),
       requests_total(metrics.counter("domicile_http_requests_total", "Whole request heads.")),
       malformed_total(metrics.counter("domicile_http_malformed_total", "Refused by the codec.")),
-      timeouts_total(metrics.counter("domicile_http_timeouts_total", "Clients too slow.")) {
+      timeouts_total(metrics.counter("domicile_http_timeouts_total", "Clients too slow.")),
+      http2_connections(
+          metrics.counter("domicile_http2_connections_total", "Connections that speak HTTP/2.")),
+      http2_abuses(metrics.counter("domicile_http2_abuses_total",
+                                   "HTTP/2 connections ended for what the client sent.")) {
   answers[0] = nullptr;
   for (std::size_t i = 1; i < answers.size(); ++i) {
     answers[i] = &metrics.counter("domicile_http_answers_total", "By class of status.",
@@ -70,14 +74,14 @@ std::string_view ServerContext::date() {
   return {date_.data(), 29};
 }
 
-void ServerContext::add(std::unique_ptr<ServerConnection> connection) {
+void ServerContext::add(std::unique_ptr<ClientConnection> connection) {
   connection->index_ = connections_.size();
   connections_.push_back(std::move(connection));
   counters.connections_total.add();
   counters.connections_open.add();
 }
 
-void ServerContext::remove(ServerConnection& connection) {
+void ServerContext::remove(ClientConnection& connection) {
   const std::size_t index = connection.index_;
   CHECK(index < connections_.size() && connections_[index].get() == &connection);
   loop.destroy_later(std::move(connections_[index]));
@@ -90,12 +94,24 @@ void ServerContext::remove(ServerConnection& connection) {
   if (connections_.empty() && on_empty) on_empty();
 }
 
+void ServerContext::replace(ClientConnection& connection, std::unique_ptr<ClientConnection> next) {
+  const std::size_t index = connection.index_;
+  CHECK(index < connections_.size() && connections_[index].get() == &connection);
+  next->index_ = index;
+  loop.destroy_later(std::exchange(connections_[index], std::move(next)));
+}
+
+// Backwards, because a connection that ends gives its place to the last one.
+void ServerContext::tell_drain() {
+  for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->drain_begun();
+}
+
 void ServerContext::close_idle() {
   for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->end_if_idle();
 }
 
 void ServerContext::destroy_all() {
-  while (!connections_.empty()) connections_.back()->gone();
+  while (!connections_.empty()) connections_.back()->cut();
 }
 
 }  // namespace domicile::http

@@ -14,6 +14,7 @@
 #include "http/metrics.h"
 #include "http/server_options.h"
 #include "runtime/loop.h"
+#include "wire/http2_request.h"
 
 namespace domicile::http {
 
@@ -38,11 +39,23 @@ struct ServerCounters {
   Counter& requests_total;
   Counter& malformed_total;
   Counter& timeouts_total;
+  Counter& http2_connections;
+  Counter& http2_abuses;
   std::array<Counter*, 6> answers;  // by hundreds of the status; [0] unused
   void count_answer(int status);
 };
 
-class ServerConnection;
+// A client's connection, of whichever protocol, as the list of a loop's connections knows it.
+class ClientConnection : public runtime::Disposable {
+ public:
+  virtual void drain_begun() {}    // no new requests, once the client knows
+  virtual void end_if_idle() = 0;  // draining: with a last look at what the client may have sent
+  virtual void cut() = 0;          // now
+
+ private:
+  friend class ServerContext;
+  std::size_t index_ = 0;
+};
 
 class ServerContext {
  public:
@@ -55,21 +68,25 @@ class ServerContext {
   wire::RequestHead head;
   std::vector<char> path_scratch;
   std::string head_buffer;  // of the head that is being written
+  std::unique_ptr<wire::Http2Head> spare_http2_head;
   Service* service = nullptr;
   bool draining = false;
   std::function<void()> on_empty;  // while draining, when the last connection is gone
 
   std::string_view date();  // IMF-fixdate of now
 
-  void add(std::unique_ptr<ServerConnection> connection);
-  void remove(ServerConnection& connection);  // destroyed at the end of the turn
+  void add(std::unique_ptr<ClientConnection> connection);
+  void remove(ClientConnection& connection);  // destroyed at the end of the turn
+  // The same client goes on in another protocol.
+  void replace(ClientConnection& connection, std::unique_ptr<ClientConnection> next);
   std::size_t size() const { return connections_.size(); }
+  void tell_drain();
   void close_idle();
   void destroy_all();
   ~ServerContext();
 
  private:
-  std::vector<std::unique_ptr<ServerConnection>> connections_;  // each knows its index
+  std::vector<std::unique_ptr<ClientConnection>> connections_;  // each knows its index
   std::time_t date_second_ = -1;
   std::array<char, 30> date_{};
 };

@@ -24,7 +24,23 @@ struct ListenerOptions {
   TlsFiles tls_files;
 };
 
+// What an HTTP/2 client may have under way, and how much it may ask of us for nothing. A budget is
+// a burst and what comes back in a second.
+struct Http2Limits {
+  bool offered = true;
+  std::uint32_t streams_max = 100;                  // at a time, a connection
+  std::uint32_t stream_window_bytes = 256 * 1024;   // of a body that nobody has asked for yet
+  std::uint32_t connection_window_bytes = 1 << 20;  // the same, of all streams
+  // Streams that the client makes us begin and then let go.
+  std::uint32_t resets_burst = 200;
+  std::uint32_t resets_per_second = 20;
+  // PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, unknown frames: what carries no request.
+  std::uint32_t idle_frames_burst = 1000;
+  std::uint32_t idle_frames_per_second = 100;
+};
+
 struct ServerLimits {
+  Http2Limits http2;
   wire::HeadLimits head;
   std::uint64_t body_bytes_max = 1ull << 30;      // streamed to an upstream
   std::size_t handler_body_bytes_max = 1u << 20;  // held in memory for a Handler

@@ -68,6 +68,7 @@ bool ServerWorker::wait_until_empty(std::chrono::steady_clock::time_point until)
 void ServerWorker::drain() {
   if (std::exchange(context_.draining, true)) return;
   service_->drain();
+  context_.tell_drain();
   context_.on_empty = [this] { tell_if_empty(); };
   idle_timer_->set_after(context_.limits.drain_idle_ms);
   if (runtime::stop_new_connections(listener_)) {

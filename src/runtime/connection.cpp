@@ -24,7 +24,7 @@ Connection::Connection(Loop& loop, Fd fd, SslPtr tls, bool connecting, Owner& ow
       tls_(std::move(tls)),
       owner_(owner),
       connecting_(connecting),
-      handshaking_(tls_ != nullptr) {
+      handshaking_(tls_ != nullptr && SSL_is_init_finished(tls_.get()) == 0) {
   if (!loop_.watch(fd_, *this)) fail_later();
 }
 
@@ -34,6 +34,20 @@ void Connection::close() {
   loop_.unwatch(fd_, *this);
   fd_.reset();
   readable_ = false;
+}
+
+std::pair<Fd, SslPtr> Connection::release() {
+  CHECK(backlog() == 0 && !finishing_ && !broken_);
+  loop_.unwatch(fd_, *this);
+  readable_ = false;
+  return {std::move(fd_), std::move(tls_)};
+}
+
+std::string_view Connection::alpn() const {
+  const unsigned char* name = nullptr;
+  unsigned size = 0;
+  if (tls_ != nullptr) SSL_get0_alpn_selected(tls_.get(), &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
 }
 
 void Connection::fail_later() {
@@ -49,6 +63,7 @@ void Connection::resume_reading() {
 
 void Connection::on_events(std::uint32_t events) {
   if (!open()) return;
+  if (events == 0) flush_queued_ = false;
   const bool resumed = events == 0 && std::exchange(resume_queued_, false);
   if (connecting_ && events != 0) complete_connect();
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) peer_closed_ = true;
@@ -141,6 +156,12 @@ void Connection::write(std::string_view first, std::string_view second) {
   } else {
     queue_.append(second.substr(sent - first.size()));
   }
+}
+
+void Connection::queue(std::string_view first, std::string_view second) {
+  if (!open() || finishing_ || broken_) return;
+  queue_.append(first).append(second);
+  if (ready() && !std::exchange(flush_queued_, true)) loop_.wake(*this);
 }
 
 // As much as the kernel takes now. Failing sets broken_, which the owner learns later in this turn.

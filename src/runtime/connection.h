@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "runtime/loop.h"
 #include "runtime/tls.h"
@@ -50,6 +51,8 @@ class Connection final : private Loop::Watcher {
   void resume_reading();                       // on_readable() follows in this turn if so
 
   void write(std::string_view first, std::string_view second = {});
+  // As write(), but it leaves at the end of this turn, in one piece with what else comes until then.
+  void queue(std::string_view first, std::string_view second = {});
   std::size_t backlog() const { return queue_.size() - queue_sent_; }
   // Of a connection that never came up: what was written, to be sent elsewhere.
   std::string take_unsent() { return sent_bytes_ == 0 ? std::exchange(queue_, {}) : std::string(); }
@@ -62,6 +65,10 @@ class Connection final : private Loop::Watcher {
   // decrypting it). False once the peer is done or gone.
   bool discard_input();
   void close();
+  // Gives socket and TLS state away, for another Connection; nothing may wait to be sent.
+  std::pair<Fd, SslPtr> release();
+  // The protocol that the TLS handshake settled on; "" when none.
+  std::string_view alpn() const;
 
  private:
   void on_events(std::uint32_t events) override;
@@ -87,6 +94,7 @@ class Connection final : private Loop::Watcher {
   bool finishing_ = false;
   bool ended_ = false;  // our FIN is out
   bool resume_queued_ = false;
+  bool flush_queued_ = false;
   std::string queue_;
   std::size_t queue_sent_ = 0;
   std::uint64_t sent_bytes_ = 0;
