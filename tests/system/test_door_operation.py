@@ -163,6 +163,30 @@ def test_a_drain_under_load_loses_nothing_and_exits_0(serving):
     assert_exact(load, door.upstream, target)
 
 
+def test_a_drain_under_http2_load_answers_all_it_began_and_exits_0(serving):
+    door = serving()
+    clients = []
+    for first in (10_000_000, 20_000_000, 30_000_000):
+        targets = door.routes.parent / f"targets-{first}"
+        targets.write_text("".join(f"https://localhost:{door.node.port}{target(first + i)}\n" for i in range(20_000)))
+        clients.append(subprocess.Popen(
+            ["h2load", "-n", "20000", "-c", "1", "-m", "20", "-H", f"authorization: Bearer {door.token}", "-i",
+             str(targets)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    wait_until(lambda: len(door.upstream.heads) > 600, 30, "the load runs")
+    door.node.process.send_signal(signal.SIGTERM)
+    assert door.node.process.wait(30) == 0
+    succeeded = 0
+    for client in clients:
+        out, _ = client.communicate(timeout=60)
+        answers = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out)
+        assert [int(x) for x in answers.groups()[1:]] == [0, 0, 0], out
+        succeeded += int(answers.group(1))
+    counts = seen(door.upstream)
+    assert set(counts.values()) == {1}  # nothing done twice
+    assert len(counts) == succeeded > 600  # whatever was done was answered
+    assert succeeded < 60_000  # and the drain came in the middle of it
+
+
 def test_what_outlives_the_deadline_is_cut_and_the_exit_code_says_so(serving):
     door = serving(http="loops = 1\ndrain_ms = 700\n")
     with door.connect() as stuck:

@@ -51,7 +51,7 @@ def test_old_versions_are_refused(door):
 
 def test_alpn_speaks_http_1_1_and_refuses_the_unknown(door):
     context = trusting(door.folder)
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.set_alpn_protocols(["http/1.1"])
     with door.connect(context) as connection:
         assert connection.selected_alpn_protocol() == "http/1.1"
     other = trusting(door.folder)
