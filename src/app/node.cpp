@@ -166,6 +166,7 @@ struct Node::Parts {
     }
     options.rates = config.rates;
     options.workers = config.worker_threads;
+    options.limits.http2.offered = config.http2;
     options.limits.head_ms = config.head_ms;
     options.limits.body_idle_ms = config.body_idle_ms;
     options.limits.idle_ms = config.idle_ms;

@@ -108,6 +108,7 @@ class Loader {
     }
     config_.loops = number("http.loops", 0, 256);
     config_.worker_threads = number("http.worker_threads", 4, 256);
+    config_.http2 = reader_.boolean("http.http2").value_or(true);
     duration("http.head_ms", config_.head_ms, 100);
     duration("http.body_idle_ms", config_.body_idle_ms, 100);
     duration("http.idle_ms", config_.idle_ms, 100);

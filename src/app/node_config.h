@@ -11,6 +11,7 @@
 //     key = "door.key"
 //     loops = 2                         # event loops, one thread each; absent: one per core
 //     worker_threads = 4
+//     http2 = true                      # false: HTTP/1.1 alone
 //     head_ms = 10000                   # deadlines of a client: its request's head,
 //     body_idle_ms = 30000              # no byte of the body,
 //     idle_ms = 75000                   # no next request
@@ -86,6 +87,7 @@ struct NodeConfig {
   Path key;
   unsigned loops = 0;  // 0: one per core
   unsigned worker_threads = 4;
+  bool http2 = true;
   Milliseconds head_ms{10'000};
   Milliseconds body_idle_ms{30'000};
   Milliseconds idle_ms{75'000};

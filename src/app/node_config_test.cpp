@@ -48,6 +48,23 @@ TEST(NodeConfig, ReadsPathsRelativeToTheFile) {
   EXPECT_EQ(config->listen.port, 8443);
   EXPECT_EQ(config->loops, 0u);  // one per core
   EXPECT_EQ(config->drain_ms.count(), 20'000);
+  EXPECT_TRUE(config->http2);
+}
+
+TEST(NodeConfig, CanLeaveHttp2Out) {
+  for (const auto& [line, offered] :
+       {std::pair("http2 = false\n", false), {"http2 = true\n", true}}) {
+    std::string text(kGood);
+    text.replace(text.find("[http]\n"), 7, std::string("[http]\n") + line);
+    const auto config = parse_node_config(text, "node.toml", "/etc/domicile");
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->http2, offered);
+  }
+  std::string text(kGood);
+  text.replace(text.find("[http]\n"), 7, "[http]\nhttp2 = \"no\"\n");
+  const auto config = parse_node_config(text, "node.toml", "/etc/domicile");
+  ASSERT_FALSE(config);
+  EXPECT_NE(config.error().message.find("http.http2"), std::string::npos);
 }
 
 TEST(NodeConfig, ReadsDeadlinesAndRefusesThoseThatCannotBeMeant) {

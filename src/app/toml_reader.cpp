@@ -83,6 +83,15 @@ std::optional<std::int64_t> TomlReader::integer(std::string_view key, std::int64
   return value->get();
 }
 
+std::optional<bool> TomlReader::boolean(std::string_view key) {
+  state_->asked.emplace(key);
+  const auto node = state_->root.at_path(key);
+  if (!node) return std::nullopt;
+  if (const auto* value = node.as_boolean()) return value->get();
+  error(key, "must be true or false");
+  return std::nullopt;
+}
+
 std::vector<std::string> TomlReader::texts(std::string_view key) {
   state_->asked.emplace(key);
   const auto node = state_->root.at_path(key);

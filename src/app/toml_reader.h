@@ -26,6 +26,7 @@ class TomlReader {
   std::optional<std::string> text(std::string_view key);
   std::string required_text(std::string_view key, std::string_view remedy);
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most);
+  std::optional<bool> boolean(std::string_view key);
 
   // A list of texts; empty when absent.
   std::vector<std::string> texts(std::string_view key);
