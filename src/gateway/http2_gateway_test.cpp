@@ -270,7 +270,39 @@ TEST_F(Http2GatewayTest, ASlowClientOfOneStreamPausesItsUpstreamAlone) {
   EXPECT_EQ(h2.answer(3).reset, kCancel);
 }
 
-TEST_F(Http2GatewayTest, ASlowUpstreamPausesTheBodyOfItsStreamAlone) {
+TEST_F(Http2GatewayTest, AnUpstreamThatTakesNothingPausesTheBodyOfItsStreamAlone) {
+  SilentPort port;
+  options_.upstreams = {{"app", port.url()}};
+  options_.limits.output_bytes_high = 64 * 1024;
+  const runtime::Fd listener = port.listen();  // connections come up, and nobody ever reads them
+  start();
+  auto h2 = client();
+  h2.head(1, request("POST", "/orgs/7/courses"), false);
+  std::int64_t sent = 0;
+  // Sends what the windows allow; after so many pings without a new window, it is shut.
+  constexpr int kPatience = 200;
+  for (int pings = 0; pings < kPatience; ++pings) {
+    const int before = h2.seen(Http2TestClient::kWindow);
+    for (; sent + 16'384 <= std::min(h2.granted(0), h2.granted(1)); sent += 16'384) {
+      h2.data(1, std::string(16'384, 'x'));
+    }
+    const int pongs = h2.seen(Http2TestClient::kPing);
+    h2.frame(Http2TestClient::kPing, 0, 0, "12345678");
+    while (h2.seen(Http2TestClient::kPing) == pongs) ASSERT_TRUE(h2.step());
+    if (h2.seen(Http2TestClient::kWindow) != before) pings = 0;
+    ASSERT_LT(sent, 64 << 20);
+  }
+  EXPECT_GT(sent, 256 * 1024);
+  EXPECT_EQ(h2.head(3, Http2TestClient::request("GET", "/v1/x")).answer(3).status, 200);
+  h2.frame(Http2TestClient::kReset, 0, 1, Http2TestClient::number(8, 4));
+  EXPECT_EQ(h2.head(5, Http2TestClient::request("POST", "/v1/x"), false)
+                .data(5, std::string(16'384, 'y'), true)
+                .answer(5)
+                .status,
+            200);
+}
+
+TEST_F(Http2GatewayTest, ABodyWaitsForTheRecordOfItsRequest) {
   const SilentPort silent;
   options_.upstreams = {{"app", silent.url()}};
   options_.limits.http2.stream_window_bytes = 65'535;

@@ -172,17 +172,26 @@ class Http2TestClient {
       case kHeaders: take_head(answer, payload, ends); break;
       case kReset: answer.reset = word(payload); break;
       case kSettings:
+        for (std::size_t at = 0; at + 6 <= payload.size(); at += 6) {
+          if (payload[at + 1] == '\4') initial_window_ = word(payload.substr(at + 2));
+        }
         if ((got.flags & kAck) == 0 && !quiet) frame(kSettings, kAck, 0, "");
         break;
       case kGoaway:
         last_stream = word(payload);
         if (last_stream != 0x7fffffff) goaway_ = word(payload.substr(4));
         break;
+      case kWindow: granted_[got.stream] += word(payload); break;
       default: break;
     }
     return true;
   }
   int seen(int type) { return seen_[type]; }
+
+  // What may be sent in all: on a stream, or on the connection (0).
+  std::int64_t granted(std::uint32_t stream) {
+    return (stream == 0 ? 65'535 : initial_window_) + granted_[stream];
+  }
 
   bool starve = false;
   bool quiet = false;             // does not even acknowledge
@@ -226,6 +235,8 @@ class Http2TestClient {
   nghttp2_hd_inflater* inflater_ = nullptr;
   std::map<std::uint32_t, Answer> answers_;
   std::map<int, int> seen_;
+  std::map<std::uint32_t, std::int64_t> granted_;
+  std::int64_t initial_window_ = 65'535;
   std::int64_t goaway_ = -1;
 };
 
