@@ -5,6 +5,8 @@ connections from wrk, nginx behind it all. The checks: signature, issuer, audien
 the path equal to the token's, permission, and organization known. Audit events are on in Domicile, as in
 service. Rounds are interleaved, so that a noisy machine disturbs everybody alike.
 
+HTTP/2, in clear and over TLS, and HTTP/1.1 over TLS are measured beside the same peers (lib_protocols.py).
+
     ./dev bench http [--check] [--seconds 2] [--rounds 5] [--only warm]
 """
 
@@ -29,15 +31,15 @@ import time  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def load_lib():
-    spec = importlib.util.spec_from_file_location("bench_lib", ROOT / "bench" / "lib.py")
+def load_lib(name: str):
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", ROOT / "bench" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_lib"] = module
+    sys.modules[f"bench_{name}"] = module
     spec.loader.exec_module(module)
     return module
 
 
-lib = load_lib()
+lib = load_lib("lib")
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -117,7 +119,8 @@ def worker_of(process: subprocess.Popen) -> int:
     return int(children[0]) if children else process.pid
 
 
-def start_haproxy(folder: pathlib.Path, name: str, upstream: int, rules: str, algorithm: str) -> tuple:
+def start_haproxy(folder: pathlib.Path, name: str, upstream: int, rules: str, algorithm: str,
+                  bind: str = "") -> tuple:
     port = free_port()
     conf = folder / f"{name}.cfg"
     conf.write_text(f"""
@@ -134,7 +137,7 @@ defaults
 backend tokens
     stick-table type string len 64 size 100k expire 10m store gpc0
 frontend door
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port} {bind}
 {rules.replace("ALGORITHM", algorithm).replace("FOLDER", str(folder))}
     default_backend application
 backend application
@@ -229,13 +232,13 @@ class Bench:
         subprocess.run(["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(self.folder / "public.pem")],
                        check=True, capture_output=True)
 
-    def door(self, name: str, algorithm: str, tokens: int, cache: int) -> Peer:
+    def door(self, name: str, algorithm: str, tokens: int, cache: int, *flags: str) -> Peer:
         file = self.folder / f"{name.replace(' ', '-')}.tokens"
         process = subprocess.Popen(
             [str(program()), "--upstream", f"http://127.0.0.1:{self.upstream_port}", "--tokens", str(file),
              "--audit-directory", str(self.folder / f"audit-{name.replace(' ', '-')}"), "--key",
              str(self.folder / "private.pem"), "--algorithm", algorithm, "--token-count", str(tokens),
-             "--cache", str(cache)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+             "--cache", str(cache), *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         port = int(process.stdout.readline())
         script = self.folder / "load.lua"
         script.write_text(LUA.replace("FILE", str(file)))
@@ -324,12 +327,12 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="warm, cold, many or idle")
+    parser.add_argument("--only", default="", help="warm, cold, many, idle, h2c, h2, tls or idle2")
     arguments = parser.parse_args()
     arguments.seconds = int(arguments.seconds)
-    for tool in ("wrk", "/usr/sbin/haproxy", "/usr/sbin/nginx", "openssl"):
+    for tool in ("wrk", "h2load", "/usr/sbin/haproxy", "/usr/sbin/nginx", "openssl"):
         if not shutil.which(tool):
-            sys.exit(f"{tool} is missing: apt-get install wrk haproxy nginx-light openssl")
+            sys.exit(f"{tool} is missing: apt-get install wrk nghttp2-client haproxy nginx-light openssl")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -359,6 +362,7 @@ def main() -> int:
             each = idle_memory(bench, sys.stderr)
             rows.append(lib.Row("idle connection, bytes / 2048", each / 2048, each / 2048, each / 2048, 1.0,
                                 note=f"{each:.0f} bytes"))
+        rows += load_lib("lib_protocols").rows(sys.modules[__name__], bench, wanted)
     return lib.report(rows, check=arguments.check)
 
 
