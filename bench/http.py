@@ -114,9 +114,16 @@ uwsgi_temp_path {folder}; scgi_temp_path {folder};
 
 
 def worker_of(process: subprocess.Popen) -> int:
-    """nginx's and HAProxy's worker: the child, where there is one."""
-    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0]) if children else process.pid
+    """nginx's worker, its child; HAProxy works in its first process."""
+    if "nginx" not in process.args[0]:
+        return process.pid
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:  # the socket is bound before the worker is there
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if children:
+            return int(children[0])
+        time.sleep(0.02)
+    raise RuntimeError("nginx has no worker")
 
 
 def start_haproxy(folder: pathlib.Path, name: str, upstream: int, rules: str, algorithm: str,

@@ -33,6 +33,8 @@ class H2Load:
                               f"{self.scheme}://localhost:{port}/orgs/{self.organization}/courses"],
                              capture_output=True, text=True, check=True).stdout
         done, succeeded, failed = (int(x) for x in DONE.search(out).groups())
+        if not succeeded or failed:
+            raise RuntimeError(out)
         return succeeded, failed + done - succeeded, float(RATE.search(out).group(1))
 
 

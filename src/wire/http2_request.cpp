@@ -182,9 +182,10 @@ Fault Http2Head::join_cookies(FieldSection& section, std::size_t regular,
                               const HeadLimits& limits) {
   cookies_.clear();
   for (std::size_t i = regular; i < pieces_.size(); ++i) {
-    if (name_of(pieces_[i]) != "cookie") continue;
+    const std::string_view crumb = value_of(pieces_[i]);
+    if (name_of(pieces_[i]) != "cookie" || crumb.empty()) continue;
     if (!cookies_.empty()) cookies_.append("; ");
-    cookies_.append(value_of(pieces_[i]));
+    cookies_.append(crumb);
   }
   return section.add("cookie", cookies_, limits);
 }

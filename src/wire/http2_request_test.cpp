@@ -180,6 +180,8 @@ TEST_F(Http2HeadTest, JoinsACookieThatComesInPieces) {
   Fields crumbs = {{"cookie", "a=1"}, {"x-a", "2"}, {"cookie", "b=2"}};
   ASSERT_EQ(read(plain(crumbs)), "ok");
   EXPECT_EQ(*only_field(head_, "cookie"), "a=1; b=2");
+  ASSERT_EQ(read(plain({{"cookie", ""}, {"cookie", "a=1"}, {"cookie", ""}})), "ok");
+  EXPECT_EQ(*only_field(head_, "cookie"), "a=1");  // without a blank at its end
   Fields many;
   for (int i = 0; i < 150; ++i) many.emplace_back("cookie", "c=1");
   EXPECT_EQ(read(plain(many)), "ok");
