@@ -91,7 +91,8 @@ struct FieldSection {
   std::optional<std::string_view> find(FieldKind kind) const;
 
  private:
-  Fault add_line(std::string_view line, const HeadLimits& limits);
+  Fault add_line(std::string_view line);
+  Fault store(std::string_view name, std::string_view value);
   Fault apply_framing(const Field& field);
   void apply_connection(std::string_view value);
   void nominate();
