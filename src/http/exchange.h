@@ -6,7 +6,7 @@
 // The exchange ends in exactly one of two ways, after which neither side touches the other again:
 // the responder's answer is complete (answer(), finish(), abort()), or the exchange calls
 // on_gone(). All on the loop's thread; nothing here may block, and nothing that the responder calls
-// calls it back, except want_body().
+// calls it back.
 #pragma once
 
 #include <array>

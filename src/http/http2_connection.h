@@ -8,8 +8,8 @@
 // resets, empty frames - is counted against a budget, and a client over it is sent away. Everything
 // that a stream does is sent at the end of the loop's turn, in one piece.
 //
-// nghttp2 calls back in the middle of its work: nothing is destroyed and no Responder hears that
-// its client is gone before settle() runs, outside of it.
+// nghttp2 calls back in the middle of its work: nothing is destroyed there, and that a stream was
+// closed its Responder hears from settle(), which runs outside of it.
 #pragma once
 
 #include <cstdint>
