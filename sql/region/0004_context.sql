@@ -21,9 +21,9 @@ BEGIN
   IF coalesce(pg_catalog.current_setting('domicile.entered', true), '') OPERATOR(pg_catalog.=) '' THEN
     PERFORM domicile_private.no_context('this transaction has no organization context');
   END IF;
-  IF pg_catalog.pg_current_xact_id_if_assigned() IS NULL
+  IF pg_catalog.txid_current_if_assigned() IS NULL
      OR pg_catalog.currval('domicile_private.slot_transaction'::pg_catalog.regclass)
-        OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text::pg_catalog.int8 THEN
+        OPERATOR(pg_catalog.<>) pg_catalog.txid_current_if_assigned() THEN
     PERFORM domicile_private.no_context('the organization context belongs to another transaction');
   END IF;
   IF pg_catalog.currval('domicile_private.slot_expiry'::pg_catalog.regclass)::pg_catalog.float8
@@ -34,73 +34,55 @@ BEGIN
 END
 $$;
 
--- One body per key type: what a role's name and the slots mean.
-DO $do$
+-- Everything but the usual case of current_org(): an organization's own role, and every refusal.
+CREATE FUNCTION domicile_private.org_otherwise() RETURNS {{key_type}} LANGUAGE plpgsql STABLE PARALLEL RESTRICTED AS $$
 DECLARE
-  role_pattern text;   -- names whole roles: etl_7 and org_7x are nobody
-  of_role text;        -- the key of session_user
-  of_slots text;       -- the key in the slots
+  -- %TYPE goes by OID: a bare "text" or "uuid" would be looked up in the caller's pg_temp first.
+  key domicile.organization.key%TYPE;
 BEGIN
-  IF '{{key_type}}' = 'bigint' THEN
-    role_pattern := '^org_(0|-?[1-9][0-9]{0,18})$';
-    of_role := 'pg_catalog.substr(session_user::pg_catalog.text, 5)::pg_catalog.int8';
-    of_slots := 'pg_catalog.currval(''domicile_private.slot_low''::pg_catalog.regclass)';
-  ELSIF '{{key_type}}' = 'uuid' THEN
-    role_pattern := '^org_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
-    of_role := 'pg_catalog.substr(session_user::pg_catalog.text, 5)::pg_catalog.uuid';
-    of_slots := '(pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_high''::pg_catalog.regclass)), 16, ''0'')'
-                ' OPERATOR(pg_catalog.||) pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_low''::pg_catalog.regclass)), 16, ''0''))'
-                '::pg_catalog.uuid';
-  ELSE
-    role_pattern := '^org_t[0-9a-f]{32}$';
-    of_role := '(SELECT o.key FROM domicile.organization o WHERE o.role OPERATOR(pg_catalog.=) session_user)';
-    of_slots := 'CASE WHEN pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to('
-                'pg_catalog.current_setting(''domicile.entered''), ''UTF8'')), ''hex''), 32) OPERATOR(pg_catalog.=) '
-                '(pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_high''::pg_catalog.regclass)), 16, ''0'')'
-                ' OPERATOR(pg_catalog.||) pg_catalog.lpad(pg_catalog.to_hex(pg_catalog.currval(''domicile_private.slot_low''::pg_catalog.regclass)), 16, ''0''))'
-                ' THEN pg_catalog.current_setting(''domicile.entered'') END';
+  IF session_user OPERATOR(pg_catalog.~) '{{role_pattern}}' THEN  -- whole names: etl_7 and org_7x are nobody
+    IF {{served}} THEN
+      key := {{key_of_role}};
+      IF key IS NOT NULL THEN RETURN key; END IF;
+    END IF;
+    RAISE EXCEPTION 'domicile: this organization is not served in this region' USING ERRCODE = '42501';
   END IF;
-  EXECUTE format($sql$
-    CREATE FUNCTION domicile.current_org() RETURNS {{key_type}} LANGUAGE plpgsql STABLE SECURITY DEFINER
-    PARALLEL RESTRICTED AS $$
-    DECLARE
-      -- %%TYPE goes by OID: a bare "text" or "uuid" would be looked up in the caller's pg_temp first.
-      key domicile.organization.key%%TYPE;
-    BEGIN
-      IF session_user OPERATOR(pg_catalog.~) %1$L THEN
-        IF {{served}} THEN
-          key := %2$s;
-          IF key IS NOT NULL THEN RETURN key; END IF;
-        END IF;
-        RAISE EXCEPTION 'domicile: this organization is not served in this region' USING ERRCODE = '42501';
-      END IF;
-      IF domicile_private.entered() THEN
-        key := %3$s;
-        IF key IS NOT NULL THEN RETURN key; END IF;
-      END IF;
-      PERFORM domicile_private.no_context('the organization context was tampered with');
-      RETURN NULL;
-    END
-    $$ $sql$, role_pattern, of_role, of_slots);
+  IF domicile_private.entered() THEN
+    key := {{key_in_slots}};
+    IF key IS NOT NULL THEN RETURN key; END IF;
+  END IF;
+  PERFORM domicile_private.no_context('the organization context was tampered with');
+  RETURN NULL;
 END
-$do$;
+$$;
 
--- The token: dc1~<kid>~<organization>~<epoch>~<database>~<expiry>~<nonce>~<hmac-sha256, lower hex>.
--- Nothing in it is believed before its MAC. The MACs are compared by their hashes, so that the time taken
--- tells nothing about the right one.
-CREATE FUNCTION domicile.enter(token text) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
+-- Every statement asks once for each table that it names, and PL/pgSQL prepares an expression anew in each transaction,
+-- by its calls: so few of them stand in each way, and those of the other ways wait. The setting only chooses the way.
+CREATE FUNCTION domicile.current_org() RETURNS {{key_type}} LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED AS $$
+BEGIN
+  IF pg_catalog.current_setting('domicile.entered', true) OPERATOR(pg_catalog.<>) '' THEN
+    IF pg_catalog.txid_current_if_assigned() IS NOT NULL
+       AND pg_catalog.currval('domicile_private.slot_transaction'::pg_catalog.regclass)
+           OPERATOR(pg_catalog.=) pg_catalog.txid_current_if_assigned()
+       AND pg_catalog.currval('domicile_private.slot_expiry'::pg_catalog.regclass)::pg_catalog.float8
+           OPERATOR(pg_catalog.>) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) THEN
+      RETURN coalesce({{key_in_slots}}, domicile_private.org_otherwise());
+    END IF;
+  ELSIF {{served}} THEN
+    RETURN {{key_of_role}};
+  END IF;
+  RETURN domicile_private.org_otherwise();
+END
+$$;
+
+-- What enter() does not take at once: says what is wrong, step by step, or lets pass what is not (a transaction that
+-- has written already, or enters the same organization again).
+CREATE FUNCTION domicile_private.hesitate(token text, part text[], genuine boolean, organization {{key_type}}) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  part text[] := string_to_array(token, '~');
-  signed bytea;
-  genuine boolean;
   expiry bigint;
   now_s double precision := date_part('epoch', clock_timestamp());
-  organization {{key_type}};
-  high bigint := 0;
-  low bigint;
   again boolean := false;
-  hash text;
 BEGIN
   IF current_setting('transaction_read_only') = 'on' THEN
     RAISE EXCEPTION 'domicile: enter() cannot run in a read-only transaction' USING ERRCODE = '25006',
@@ -109,11 +91,6 @@ BEGIN
   IF cardinality(part) IS DISTINCT FROM 8 OR length(token) > 512 OR part[1] <> 'dc1' THEN
     PERFORM domicile_private.no_context('the context token is not one of this region');
   END IF;
-  signed := convert_to(left(token, -(length(part[8]) + 1)), 'UTF8');
-  SELECT sha256(convert_to(part[8], 'UTF8'))
-         = sha256(convert_to(encode(sha256(k.opad || sha256(k.ipad || signed)), 'hex'), 'UTF8')) INTO genuine
-  FROM domicile_private.context_key k
-  WHERE k.kid = part[2] AND (k.retired_at IS NULL OR k.retired_at > clock_timestamp());
   IF genuine IS NOT TRUE THEN
     PERFORM domicile_private.no_context('the context token is forged, or its key is retired');
   END IF;
@@ -122,25 +99,14 @@ BEGIN
   IF expiry <= now_s OR expiry > now_s + 65 THEN
     PERFORM domicile_private.no_context('the context token has expired, or lives too long');
   END IF;
-  SELECT o.key INTO organization FROM domicile.organization o, domicile.region r
-  WHERE o.key = part[3]::{{key_type}} AND o.state = 'active' AND o.epoch = part[4]::bigint AND r.database_id = part[5];
-  IF NOT FOUND OR NOT domicile.region_open() THEN
+  IF organization IS NULL OR NOT domicile.region_open() THEN
     PERFORM domicile_private.no_context('the context token is for another database, or for an organization, '
                                         'or an epoch of it, that is not served here');
   END IF;
-  IF '{{key_type}}' = 'bigint' THEN
-    low := part[3]::bigint;
-  ELSE
-    hash := CASE '{{key_type}}' WHEN 'uuid' THEN replace(part[3], '-', '')
-                                ELSE left(encode(sha256(convert_to(part[3], 'UTF8')), 'hex'), 32) END;
-    high := ('x' || left(hash, 16))::bit(64)::bigint;
-    low := ('x' || right(hash, 16))::bit(64)::bigint;
-  END IF;
   -- One transaction, one organization: rows read under the first context must not be written under a second.
-  IF pg_current_xact_id_if_assigned() IS NOT NULL THEN
+  IF txid_current_if_assigned() IS NOT NULL THEN
     BEGIN
-      again := currval('domicile_private.slot_transaction') = pg_current_xact_id()::text::bigint
-               AND (currval('domicile_private.slot_low') <> low OR currval('domicile_private.slot_high') <> high);
+      again := currval('domicile_private.slot_transaction') = txid_current() AND {{key_in_slots}} IS DISTINCT FROM organization;
     EXCEPTION WHEN object_not_in_prerequisite_state THEN
       again := false;  -- nobody entered in this session yet
     END;
@@ -148,11 +114,44 @@ BEGIN
       PERFORM domicile_private.no_context('this transaction already entered another organization');
     END IF;
   END IF;
+END
+$$;
 
-  PERFORM setval('domicile_private.slot_high', high), setval('domicile_private.slot_low', low);
-  PERFORM setval('domicile_private.slot_expiry', expiry),
-          setval('domicile_private.slot_transaction', pg_current_xact_id()::text::bigint),
-          set_config('domicile.entered', organization::text, true);
+-- The token: dc1~<kid>~<organization>~<epoch>~<database>~<expiry>~<nonce>~<hmac-sha256, lower hex>.
+-- Nothing in it is believed before its MAC. The MACs are compared by 64-bit hashes of them, so that the time taken
+-- tells nothing about the right one; who does not know it meets its hash once in 2^64 tries.
+--
+-- Every transaction of the application begins here. So this holds what the usual token needs in few calls, and no
+-- SET search_path, which would cost as much as the MAC: every name and operator is qualified.
+CREATE FUNCTION domicile.enter(token text) RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER AS $$
+DECLARE
+  part pg_catalog.text[] := pg_catalog.string_to_array(token, '~');
+  genuine boolean;
+  organization domicile.organization.key%TYPE;
+  left_s pg_catalog.float8;
+BEGIN
+  SELECT pg_catalog.hashtextextended(pg_catalog.encode(pg_catalog.sha256(k.opad OPERATOR(pg_catalog.||)
+           pg_catalog.sha256(k.ipad OPERATOR(pg_catalog.||) pg_catalog.convert_to(pg_catalog.left(token, -65), 'UTF8'))), 'hex'), 0)
+         OPERATOR(pg_catalog.=) pg_catalog.hashtextextended(part[8], 0) INTO genuine
+  FROM domicile_private.context_key k
+  WHERE k.kid OPERATOR(pg_catalog.=) part[2]
+    AND (k.retired_at IS NULL OR k.retired_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp());
+  IF genuine THEN
+    SELECT o.key, part[6]::pg_catalog.float8 OPERATOR(pg_catalog.-) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
+    INTO organization, left_s FROM domicile.organization o, domicile.region r
+    WHERE o.key OPERATOR(pg_catalog.=) part[3]::{{key_cast}} AND o.state OPERATOR(pg_catalog.=) 'active'
+      AND o.epoch OPERATOR(pg_catalog.=) part[4]::pg_catalog.int8 AND r.database_id OPERATOR(pg_catalog.=) part[5];
+  END IF;
+  -- In this order: region_open() has no answer on a standby.
+  IF organization IS NULL OR left_s OPERATOR(pg_catalog.<=) 0 OR left_s OPERATOR(pg_catalog.>) 65
+     OR pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.<>) 'off'
+     OR pg_catalog.txid_current_if_assigned() IS NOT NULL OR NOT domicile.region_open() THEN
+    PERFORM domicile_private.hesitate(token, part, genuine, organization);
+  END IF;
+  PERFORM {{keep_key}},
+          pg_catalog.setval('domicile_private.slot_expiry'::pg_catalog.regclass, part[6]::pg_catalog.int8),
+          pg_catalog.setval('domicile_private.slot_transaction'::pg_catalog.regclass, pg_catalog.txid_current()),
+          pg_catalog.set_config('domicile.entered', organization::pg_catalog.text, true);
 END
 $$;
 

@@ -155,8 +155,8 @@ $$;
 
 -- entered() without an error; only where enter() is known to have given the slots values in this session.
 CREATE FUNCTION domicile_private.entered_now() RETURNS boolean LANGUAGE sql VOLATILE AS $$
-  SELECT pg_catalog.currval('domicile_private.slot_transaction'::pg_catalog.regclass)::pg_catalog.text
-         OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text
+  SELECT pg_catalog.currval('domicile_private.slot_transaction'::pg_catalog.regclass)
+         OPERATOR(pg_catalog.=) pg_catalog.txid_current_if_assigned()
      AND pg_catalog.currval('domicile_private.slot_expiry'::pg_catalog.regclass)::pg_catalog.float8
          OPERATOR(pg_catalog.>) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
 $$;

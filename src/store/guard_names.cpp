@@ -22,9 +22,37 @@ std::string home_role(std::string_view organization_role) {
       organization_role);
 }
 
-}  // namespace
+// The context of a transaction lies in sequences (sql/region/0002_tables.sql): a key of 64 bits in
+// slot_low, one of 128 in slot_high and slot_low.
+std::string slot(std::string_view name) {
+  return fmt::format("pg_catalog.currval('domicile_private.slot_{}'::pg_catalog.regclass)", name);
+}
 
-std::string served_session() { return home_role("session_user::pg_catalog.text") + " IS NOT NULL"; }
+std::string set_slot(std::string_view name, std::string_view value) {
+  return fmt::format("pg_catalog.setval('domicile_private.slot_{}'::pg_catalog.regclass, {})", name,
+                     value);
+}
+
+// 32 hex digits.
+std::string both_slots() {
+  return fmt::format(
+      "pg_catalog.lpad(pg_catalog.to_hex({}), 16, '0') OPERATOR(pg_catalog.||) "
+      "pg_catalog.lpad(pg_catalog.to_hex({}), 16, '0')",
+      slot("high"), slot("low"));
+}
+
+// The first 16 of `bytes`.
+std::string set_both_slots(std::string_view bytes) {
+  const auto part = [bytes](int from) {
+    return fmt::format(
+        "('x' OPERATOR(pg_catalog.||) pg_catalog.encode(pg_catalog.substr({}, {}, 8), "
+        "'hex'))::pg_catalog.bit(64)::pg_catalog.int8",
+        bytes, from);
+  };
+  return set_slot("high", part(1)) + ", " + set_slot("low", part(9));
+}
+
+}  // namespace
 
 std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
   const std::string prefix = "('org_' OPERATOR(pg_catalog.||) o::pg_catalog.text)::pg_catalog.name";
@@ -37,13 +65,41 @@ std::map<std::string, std::string> region_placeholders(domain::KeyType type) {
   values["home_of"] = home_role(type == domain::KeyType::text
                                     ? hashed + "::pg_catalog.text"
                                     : "'org_' OPERATOR(pg_catalog.||) o::pg_catalog.text");
-  values["served"] = served_session();
+  // The session logged in as an organization's own role, and that organization is homed here; never
+  // NULL.
+  values["served"] = home_role("session_user::pg_catalog.text") + " IS NOT NULL";
+  const std::string of_session = "pg_catalog.substr(session_user::pg_catalog.text, 5)::";
   switch (type) {
-    case domain::KeyType::bigint: values["role_pattern"] = "^org_(0|-?[1-9][0-9]{0,18})$"; break;
+    case domain::KeyType::bigint:
+      values["role_pattern"] = "^org_(0|-?[1-9][0-9]{0,18})$";
+      values["key_cast"] = "pg_catalog.int8";
+      values["key_of_role"] = of_session + values["key_cast"];
+      values["key_in_slots"] = slot("low");
+      values["keep_key"] = set_slot("low", "organization");
+      break;
     case domain::KeyType::uuid:
       values["role_pattern"] = "^org_[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+      values["key_cast"] = "pg_catalog.uuid";
+      values["key_of_role"] = of_session + values["key_cast"];
+      values["key_in_slots"] = fmt::format("({})::pg_catalog.uuid", both_slots());
+      values["keep_key"] = set_both_slots("pg_catalog.uuid_send(organization)");
       break;
-    case domain::KeyType::text: values["role_pattern"] = "^org_t[0-9a-f]{32}$"; break;
+    case domain::KeyType::text:
+      values["role_pattern"] = "^org_t[0-9a-f]{32}$";
+      values["key_cast"] = "pg_catalog.text";
+      values["key_of_role"] =
+          "(SELECT o.key FROM domicile.organization o WHERE o.role OPERATOR(pg_catalog.=) "
+          "session_user)";
+      // The slots hold half of the key's SHA-256, the setting the key itself.
+      values["key_in_slots"] = fmt::format(
+          "CASE WHEN pg_catalog.left(pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to("
+          "pg_catalog.current_setting('domicile.entered', true), 'UTF8')), 'hex'), 32) "
+          "OPERATOR(pg_catalog.=) ({}) THEN pg_catalog.current_setting('domicile.entered', true) "
+          "END",
+          both_slots());
+      values["keep_key"] =
+          set_both_slots("pg_catalog.sha256(pg_catalog.convert_to(organization, 'UTF8'))");
+      break;
   }
   return values;
 }

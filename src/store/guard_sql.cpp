@@ -23,22 +23,14 @@ using catalog::TableShape;
 
 std::string q(const std::string& name) { return pg::quote_identifier(name); }
 
-// Who is asking, as an expression of row security. An organization's own role is told apart in place:
-// calling domicile.current_org() for it would cost more than the rest of a point read. Text keys
-// cannot be read off a role's name. The guard's own functions run as domicile_owner and are let
-// through by another policy, but PostgreSQL may evaluate this one too (pruning partitions, planning
-// parallel workers): for them it is NULL and raises nothing.
+// Who is asking, as an expression of row security. Of few calls, because a statement prepares it for
+// each table that it names, and again for each thing it does there. The guard's own functions run as
+// domicile_owner and are let through by another policy, but PostgreSQL may evaluate this one too
+// (pruning partitions, planning parallel workers): for them it is NULL and raises nothing.
 // `pruned`: PostgreSQL chooses partitions by it before it asks any policy, a maintenance window's too.
-std::string current_organization(domain::KeyType type, bool pruned) {
-  std::string own_role;
-  if (type != domain::KeyType::text) {
-    own_role = fmt::format(
-        "WHEN {} THEN pg_catalog.substr(session_user::pg_catalog.text, 5)::pg_catalog.{} ",
-        served_session(), type == domain::KeyType::uuid ? "uuid" : "int8");
-  }
+std::string current_organization(bool pruned) {
   return fmt::format(
-      "CASE {}WHEN current_user = 'domicile_owner' THEN NULL {}ELSE domicile.current_org() END",
-      own_role,
+      "CASE WHEN current_user = 'domicile_owner' THEN NULL {}ELSE domicile.current_org() END",
       pruned ? "WHEN pg_catalog.pg_has_role(current_user, 'domicile_maintenance', 'usage') THEN "
                "domicile.org_in_window() "
              : "");
@@ -60,7 +52,7 @@ class Planner {
   Planner(const Catalog& catalog, const Schema& schema)
       : catalog_(catalog),
         schema_(schema),
-        who_(current_organization(catalog.key_type, false)),
+        who_(current_organization(false)),
         current_("(SELECT " + who_ + ")"),
         known_(current_ + " IS NOT NULL") {}
 
@@ -158,8 +150,8 @@ class Planner {
     const bool mixed = table.table_class == TableClass::mixed;
     std::vector<std::string> columns;
     std::function<std::string(const std::string&, bool)> homed;
-    std::string own;     // row security's condition
-    std::string pruned;  // the same, where PostgreSQL chooses partitions by it
+    std::string own;  // row security's condition
+    bool pruned = false;
     ResolvedPath path;
     if (!table.path.empty()) {
       if (auto wrong = resolve_path(catalog_, schema_, table, path))
@@ -200,10 +192,7 @@ class Planner {
         return fmt::format("domicile.homed({}{})", row, key);
       };
       own = fmt::format("{} = {}", q(table.key), current_);
-      if (column->partitions) {
-        pruned = fmt::format("{} = (SELECT {})", q(table.key),
-                             current_organization(catalog_.key_type, true));
-      }
+      pruned = column->partitions;
       if (!mixed && !column->not_null) {
         guard.notes.push_back(
             fmt::format("{} may be NULL: such rows belong to nobody and are refused; ALTER TABLE "
@@ -213,9 +202,9 @@ class Planner {
       }
     }
     write_guard(guard, columns, homed, mixed);
-    guard.policy.push_back(fmt::format(
-        "CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_,
-        pruned.empty() ? known_and(table, own) : fmt::format("{} AND ({})", known_, pruned), own));
+    guard.policy.push_back(
+        fmt::format("CREATE POLICY domicile_org ON {} USING ({}) WITH CHECK ({})", table_,
+                    known_and(table, own, pruned), own));
     if (mixed) {
       guard.policy.push_back(
           fmt::format("CREATE POLICY domicile_shared ON {} FOR SELECT USING ({} AND {} IS NULL)",
@@ -226,8 +215,12 @@ class Planner {
   }
 
   // One sub-select for both: compared as a row it becomes "key = $0 AND $1", where $1 is as free as a
-  // NULL test. A mixed table's two policies need the same first condition instead.
-  std::string known_and(const Table& table, const std::string& own) const {
+  // NULL test. A mixed table's two policies need the same first condition instead, and so does one
+  // that chooses partitions: what it chooses by raises nothing in a window, the first condition does.
+  std::string known_and(const Table& table, const std::string& own, bool pruned) const {
+    if (pruned)
+      return fmt::format("{} AND ({} = (SELECT {}))", known_, q(table.key),
+                         current_organization(true));
     if (!table.path.empty() || table.table_class == TableClass::mixed)
       return fmt::format("{} AND ({})", known_, own);
     return fmt::format("({}, true) = (SELECT {}, true)", q(table.key), who_);

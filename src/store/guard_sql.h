@@ -17,10 +17,6 @@ namespace domicile::store {
 // What {{placeholders}} of sql/region/ mean for a key type.
 std::map<std::string, std::string> region_placeholders(domain::KeyType type);
 
-// SQL, boolean and never NULL: the session logged in as an organization's own role, and that
-// organization is homed here.
-std::string served_session();
-
 // Everything one table needs, in the order in which it runs. A table whose `spec` hash is the
 // recorded one, and whose state in the database is the recorded one, is left alone.
 struct TableGuard {
