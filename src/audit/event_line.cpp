@@ -41,9 +41,10 @@ std::optional<std::uint64_t> number_before(std::string_view text, char next) {
 void append_line(std::string& out, const OcsfRecord& record, std::uint64_t sequence,
                  std::uint64_t batch) {
   const std::size_t begin = out.size();
-  out += record.head;
+  const std::string_view text = record.text;
+  out += text.substr(0, record.sequence_at);
   append_number(out, sequence);
-  out += record.tail;
+  out += text.substr(record.sequence_at);
   out += kBatch;
   append_number(out, batch);
   out += kHash;

@@ -1,5 +1,6 @@
 #include "audit/json_text.h"
 
+#include <array>
 #include <charconv>
 
 namespace domicile::audit {
@@ -45,9 +46,32 @@ void append_escape(std::string& out, unsigned char c) {
   out += kHex[c & 15];
 }
 
-bool plain(char c) {
-  const auto u = static_cast<unsigned char>(c);
-  return u >= 0x20 && u < 0x7F && u != '"' && u != '\\';
+constexpr bool plain(unsigned char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+
+constexpr auto kPlain = [] {
+  std::array<bool, 256> table{};
+  for (unsigned c = 0; c < table.size(); ++c) table[c] = plain(static_cast<unsigned char>(c));
+  return table;
+}();
+
+constexpr std::size_t kBlock = 16;
+
+// Without a branch, so that the compiler looks at the whole block at once.
+bool plain_block(const char* at) {
+  unsigned odd = 0;
+  for (std::size_t i = 0; i < kBlock; ++i) {
+    const auto c = static_cast<unsigned char>(at[i]);
+    odd |= static_cast<unsigned>(c < 0x20) | static_cast<unsigned>(c >= 0x7F) |
+           static_cast<unsigned>(c == '"') | static_cast<unsigned>(c == '\\');
+  }
+  return odd == 0;
+}
+
+std::size_t plain_run(std::string_view text) {
+  std::size_t run = 0;
+  while (run + kBlock <= text.size() && plain_block(text.data() + run)) run += kBlock;
+  while (run < text.size() && kPlain[static_cast<unsigned char>(text[run])]) ++run;
+  return run;
 }
 
 }  // namespace
@@ -55,8 +79,7 @@ bool plain(char c) {
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
-    std::size_t run = 0;
-    while (run < text.size() && plain(text[run])) ++run;
+    const std::size_t run = plain_run(text);
     out.append(text.substr(0, run));
     text.remove_prefix(run);
     if (text.empty()) break;
@@ -86,6 +109,14 @@ std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max) {
 }
 
 JsonText& JsonText::key(std::string_view name) {
+  separate();
+  out_ += '"';
+  out_ += name;
+  out_ += "\":";
+  return *this;
+}
+
+JsonText& JsonText::any_key(std::string_view name) {
   separate();
   append_json_string(out_, name);
   out_ += ':';

@@ -19,7 +19,8 @@ class JsonText {
  public:
   explicit JsonText(std::string& out) : out_(out) {}
 
-  JsonText& key(std::string_view name);
+  JsonText& key(std::string_view name);      // one of ours: letters, digits, underscores
+  JsonText& any_key(std::string_view name);  // whatever it holds
   void text(std::string_view value) { append_json_string(out_, value); }
   void number(std::uint64_t value);
   void boolean(bool value) { out_ += value ? "true" : "false"; }

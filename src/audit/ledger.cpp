@@ -105,7 +105,7 @@ void Ledger::Impl::submit(Event event, Completion done) {
   if (event.time == WallTime{}) event.time = options_.clock->now();
   Pending pending{.records = to_ocsf(event), .bytes = 0, .done = std::move(done)};
   for (const auto& record : pending.records) {
-    pending.bytes += record.head.size() + record.tail.size() + kFrameBytes;
+    pending.bytes += record.text.size() + kFrameBytes;
   }
   bool wake = false;
   {

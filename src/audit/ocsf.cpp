@@ -34,7 +34,7 @@ OcsfRecord render(const Event& event, const OcsfClass& shape, OcsfCode activity)
   for (const RecordLimits limits :
        {RecordLimits{}, RecordLimits{.field_bytes = 192, .details = 0}}) {
     OcsfRecord record = RecordWriter(event, shape, activity, limits).write();
-    if (record.head.size() + record.tail.size() <= kRecordBytesMax) return record;
+    if (record.text.size() <= kRecordBytesMax) return record;
   }
   CHECK(false);  // a record with short fields fits
   return {};

@@ -28,8 +28,8 @@ constexpr std::string_view kOcsfVersion = "1.8.0";
 constexpr std::size_t kRecordBytesMax = 60'000;
 
 struct OcsfRecord {
-  std::string head;  // up to `"sequence":`
-  std::string tail;  // from the comma after the sequence to the comma before the frame
+  std::string text;             // without its sequence, and ending at the comma before the frame
+  std::size_t sequence_at = 0;  // where the sequence goes: behind `"sequence":`
 };
 
 std::vector<OcsfRecord> to_ocsf(const domain::Event& event);

@@ -71,7 +71,7 @@ OcsfRecord RecordWriter::write() {
   json_.key("type_uid").number(shape_.uid * 100 + activity_.id);
   user();
   unmapped();
-  return {.head = text_.substr(0, sequence_at_), .tail = text_.substr(sequence_at_)};
+  return {.text = std::move(text_), .sequence_at = sequence_at_};
 }
 
 void RecordWriter::person(const domain::UserId& id, const domain::OrgKey& organization,
@@ -303,7 +303,7 @@ void RecordWriter::unmapped() {
     std::size_t left = limits_.details;
     for (const auto& [name, value] : details_) {
       if (left-- == 0) break;
-      json_.key(cut(name)).text(cut(value));
+      json_.any_key(cut(name)).text(cut(value));
     }
     json_.close();
   }
