@@ -102,7 +102,7 @@ Result<void> write_identity(std::string& out, const policy::Route& route,
   add(out, "Domicile-Organization", organization.key);
   add(out, "Domicile-Epoch", organization.epoch);
   out.append("Domicile-Context: ");
-  signer.sign_to(out, domain::OrgKey(organization.key), organization.epoch, now_s);
+  signer.give_to(out, organization.key, organization.epoch, now_s);
   out.append("\r\n");
   return {};
 }

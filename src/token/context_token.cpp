@@ -61,7 +61,8 @@ ContextSigner::ContextSigner(std::string kid, std::string database_id, std::int6
     : prefix_("dc1~" + kid + '~'),
       database_id_(std::move(database_id)),
       lifetime_s_(lifetime_s),
-      hmac_(std::move(hmac)) {}
+      hmac_(std::move(hmac)),
+      recent_(kRecent) {}
 
 void ContextSigner::next_nonce(std::string& out) {
   if (random_.empty()) random_ = crypto::random_bytes(kNonceBytes * kNoncesPerDraw);
@@ -70,10 +71,10 @@ void ContextSigner::next_nonce(std::string& out) {
   random_.resize(at);
 }
 
-void ContextSigner::sign_to(std::string& out, const domain::OrgKey& organization,
-                            domain::Epoch epoch, std::int64_t now_s) {
+void ContextSigner::sign_to(std::string& out, std::string_view organization, domain::Epoch epoch,
+                            std::int64_t now_s) {
   const std::size_t start = out.size();
-  fmt::format_to(std::back_inserter(out), "{}{}~{}~{}~{}~", prefix_, organization.view(), epoch,
+  fmt::format_to(std::back_inserter(out), "{}{}~{}~{}~{}~", prefix_, organization, epoch,
                  database_id_, now_s + lifetime_s_);
   next_nonce(out);
   const auto mac = hmac_.mac(std::string_view(out).substr(start));
@@ -85,8 +86,24 @@ std::string ContextSigner::sign(const domain::OrgKey& organization, domain::Epoc
                                 std::int64_t now_s) {
   std::string out;
   out.reserve(224);
-  sign_to(out, organization, epoch, now_s);
+  sign_to(out, organization.view(), epoch, now_s);
   return out;
+}
+
+void ContextSigner::give_to(std::string& out, std::string_view organization, domain::Epoch epoch,
+                            std::int64_t now_s) {
+  Recent& recent = recent_[std::hash<std::string_view>{}(organization) % kRecent];
+  const std::int64_t age = now_s - recent.signed_at;
+  const bool fresh = age >= 0 && age < std::min(kReuseS, lifetime_s_);
+  if (recent.text.empty() || !fresh || recent.epoch != epoch ||
+      recent.organization != organization) {
+    recent.organization = organization;
+    recent.epoch = epoch;
+    recent.signed_at = now_s;
+    recent.text.clear();
+    sign_to(recent.text, organization, epoch, now_s);
+  }
+  out += recent.text;
 }
 
 Result<Context> parse_context(std::string_view text) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/secret.h"
@@ -41,19 +42,32 @@ class ContextSigner {
                                       std::int64_t lifetime_s = kLifetimeMaxS);
 
   std::string sign(const domain::OrgKey& organization, domain::Epoch epoch, std::int64_t now_s);
-  // Appends to `out` instead, for a request head that is being written.
-  void sign_to(std::string& out, const domain::OrgKey& organization, domain::Epoch epoch,
+  // Appends one to `out` that may be up to kReuseS old: the requests of an organization share it,
+  // because signing costs more than deciding. It says the same, and is bound to no request anyway.
+  void give_to(std::string& out, std::string_view organization, domain::Epoch epoch,
                std::int64_t now_s);
+  static constexpr std::int64_t kReuseS = 5;
 
  private:
+  struct Recent {
+    std::string organization;
+    domain::Epoch epoch = 0;
+    std::int64_t signed_at = 0;
+    std::string text;  // empty: none
+  };
+  static constexpr std::size_t kRecent =
+      1024;  // by the hash of the organization; the last one stays
   ContextSigner(std::string kid, std::string database_id, std::int64_t lifetime_s,
                 crypto::HmacSha256 hmac);
+  void sign_to(std::string& out, std::string_view organization, domain::Epoch epoch,
+               std::int64_t now_s);
   void next_nonce(std::string& out);
   std::string prefix_;  // "dc1~<kid>~"
   std::string database_id_;
   std::int64_t lifetime_s_;
   crypto::HmacSha256 hmac_;
   std::string random_;  // drawn in blocks
+  std::vector<Recent> recent_;
 };
 
 // The strict parser (shape only), and the check that enter() does, for tests, tools and middleware.

@@ -31,8 +31,29 @@ TEST(ContextToken, HasTheAgreedFormAndVerifies) {
   EXPECT_EQ(context->epoch, 3u);
   EXPECT_EQ(context->expires_at, kNow + 60);
   std::string appended = "Domicile-Context: ";
-  s.sign_to(appended, domain::OrgKey("acme.ca:1"), 3, kNow);
+  s.give_to(appended, "acme.ca:1", 3, kNow);
   EXPECT_EQ(reason(appended.substr(18)), "accepted");
+}
+
+TEST(ContextSigner, GivesTheRequestsOfAnOrganizationTheSameForFiveSeconds) {
+  auto s = signer();
+  const auto given = [&](std::string_view organization, domain::Epoch epoch, std::int64_t now) {
+    std::string out;
+    s.give_to(out, organization, epoch, now);
+    EXPECT_EQ(reason(out, now), "accepted");
+    const auto context = parse_context(out);
+    EXPECT_EQ(context->organization.view(), organization);
+    EXPECT_EQ(context->epoch, epoch);
+    return out;
+  };
+  const std::string first = given("7", 3, kNow);
+  EXPECT_EQ(given("7", 3, kNow + 4), first);
+  EXPECT_NE(given("7", 3, kNow + 5), first);
+  EXPECT_NE(given("7", 3, kNow), first);  // the clock went back
+  EXPECT_NE(given("7", 4, kNow), first);  // moved
+  std::set<std::string> seen;
+  for (int i = 0; i < 5000; ++i) seen.insert(given(std::to_string(i), 3, kNow));
+  EXPECT_EQ(seen.size(), 5000u);
 }
 
 TEST(ContextToken, NoTwoAreAlike) {
