@@ -24,7 +24,7 @@ sys.path.append(sys.path.pop(0))
 import http.server  # noqa: E402, F401  the standard library's, which Flask needs, before bench/http.py hides it
 
 from guard import ROUNDS, Bench  # noqa: E402
-from lib import Row, cpu_of, report  # noqa: E402
+from lib import Row, cpu_of, cpu_seconds, report  # noqa: E402
 from support.domicile import ROOT, domicile  # noqa: E402
 
 LEARNING = ROOT / "examples" / "learning"
@@ -113,7 +113,7 @@ class Application:
         spec = importlib.util.spec_from_file_location(f"learning_{database}_{enters}", LEARNING / "app.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        self.bench, self.requests = bench, 0
+        self.bench, self.module, self.requests = bench, module, 0
         self.client = module.app.test_client()
         self.pool = module.pool()
         with self.pool.connection() as connection:
@@ -170,13 +170,17 @@ class Application:
             for question in range(1, QUESTIONS + 1):
                 self.ask("PUT", f"/attempts/{attempt}/answers/{course * 100 + question}", 204, choice=1)
 
+    def cpu(self):
+        return cpu_seconds(self.pid)
+
     def slice(self, what, numbers):
+        """Microseconds of the server's CPU for each request."""
         def work():
-            before = self.requests
+            before, spent = self.requests, self.cpu()
             for number in numbers:
                 what(number)
-            return self.requests - before
-        return lambda: cpu_of(self.pid, work)
+            return (self.cpu() - spent) * 1e6 / (self.requests - before)
+        return work
 
 
 class BareRequest:
