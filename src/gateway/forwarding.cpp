@@ -35,7 +35,7 @@ void add(std::string& out, std::string_view name, std::uint64_t value) {
   add(out, name, std::string_view(digits, end));
 }
 
-bool writable(std::string_view value) { return wire::all_of_class(value, wire::kFieldValueChar); }
+bool writable(std::string_view value) { return wire::all_field_value(value); }
 
 Result<void> add_identity(std::string& out, const policy::Permit& permit) {
   const domain::Principal* principal = permit.principal();

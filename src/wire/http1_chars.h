@@ -47,6 +47,23 @@ constexpr bool all_of_class(std::string_view text, std::uint8_t bits) {
   return common == bits;
 }
 
+// All of kFieldValueChar, in the form that compilers turn into vectors: values are most of a head.
+constexpr bool all_field_value(std::string_view text) {
+  unsigned char odd = 0;
+  for (const char at : text) {
+    const auto c = static_cast<unsigned char>(at);
+    odd |= static_cast<unsigned char>((c < 0x20 && c != '\t') || c == 0x7f);
+  }
+  return odd == 0;
+}
+static_assert([] {
+  for (int i = 0; i < 256; ++i) {
+    const char c = static_cast<char>(i);
+    if (all_field_value({&c, 1}) != is_class(c, kFieldValueChar)) return false;
+  }
+  return true;
+}());
+
 constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 // `lower` is already in lower case.

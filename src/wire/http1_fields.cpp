@@ -131,7 +131,7 @@ void FieldSection::reset() {
                                                         std::string_view value) {
   Field field{.name = name, .value = value};
   if (!all_of_class(name, kTokenChar)) return Fault::bad_field_name;
-  if (!all_of_class(value, kFieldValueChar)) {
+  if (!all_field_value(value)) {
     return value.contains('\r') ? Fault::bare_cr : Fault::bad_field_value;
   }
   field.kind = classify_field(field.name);

@@ -26,7 +26,7 @@ Fault ResponseHead::parse(std::string_view head, Method request_method, const He
     return Fault::bad_status_line;
   }
   reason_phrase = line.size() > 13 ? line.substr(13) : std::string_view{};
-  if (!all_of_class(reason_phrase, kFieldValueChar)) return Fault::bad_status_line;
+  if (!all_field_value(reason_phrase)) return Fault::bad_status_line;
 
   const std::string_view lines = head.substr(end + 1, head.size() - 2 - (end + 1));
   if (const Fault fault = section.parse(lines, limits); fault != Fault::none) return fault;

@@ -196,7 +196,7 @@ Fault Http2Head::check_trailers() const {
     const std::string_view name = name_of(piece);
     const std::string_view value = value_of(piece);
     if (name.empty() || is_pseudo(name) || !all_of_class(name, kTokenChar) ||
-        check_regular(name, value) != Fault::none || !all_of_class(value, kFieldValueChar)) {
+        check_regular(name, value) != Fault::none || !all_field_value(value)) {
       return Fault::bad_trailer;
     }
   }
