@@ -21,6 +21,7 @@ using domain::Event;
 using Completion = domain::EventSink::Completion;
 
 constexpr std::size_t kBatchBytesMax = 4u << 20;
+constexpr std::size_t kUnhurriedBytesMax = 1u << 20;  // more do not wait for others
 constexpr std::size_t kFrameBytes = 80;  // sequence, batch, hash, newline: an upper bound
 
 struct Pending {
@@ -61,7 +62,8 @@ class Ledger::Impl {
     notifier_.join();
   }
 
-  void submit(Event event, Completion done);
+  enum class Wait { nobody, somebody };
+  void submit(Event event, Completion done, Wait wait);
   LedgerStats stats() const;
 
  private:
@@ -79,7 +81,9 @@ class Ledger::Impl {
   std::condition_variable queue_wake_;
   std::deque<Pending> queue_;
   std::size_t queue_bytes_ = 0;
-  bool writer_waits_ = false;
+  bool writer_waits_ = false;    // there is nothing to do
+  bool writer_lingers_ = false;  // nobody waits for what there is
+  bool hurry_ = false;           // somebody waits for what is in the queue
   bool stopping_ = false;
   LedgerStats stats_;
 
@@ -92,7 +96,7 @@ class Ledger::Impl {
   std::thread notifier_;
 };
 
-void Ledger::Impl::submit(Event event, Completion done) {
+void Ledger::Impl::submit(Event event, Completion done, Wait wait) {
   if (event.region.empty()) event.region = options_.region;
   if (event.region != options_.region) {
     refuse(std::move(done),
@@ -115,7 +119,8 @@ void Ledger::Impl::submit(Event event, Completion done) {
     if (!full && !stopping_) {
       queue_bytes_ += pending.bytes;
       queue_.push_back(std::move(pending));
-      wake = writer_waits_;
+      hurry_ = hurry_ || wait == Wait::somebody || queue_bytes_ > kUnhurriedBytesMax;
+      wake = writer_waits_ || (writer_lingers_ && hurry_);
       writer_waits_ = false;
     }
   }
@@ -154,6 +159,9 @@ std::vector<Pending> Ledger::Impl::take_batch() {
     queue_wake_.wait(lock);
   }
   writer_waits_ = false;
+  writer_lingers_ = true;
+  queue_wake_.wait_for(lock, options_.unhurried_ms, [this] { return hurry_ || stopping_; });
+  writer_lingers_ = false;
   std::vector<Pending> batch;
   std::size_t bytes = 0;
   while (!queue_.empty() && (batch.empty() || bytes + queue_.front().bytes <= kBatchBytesMax)) {
@@ -162,6 +170,7 @@ std::vector<Pending> Ledger::Impl::take_batch() {
     queue_.pop_front();
   }
   queue_bytes_ -= bytes;
+  hurry_ = !queue_.empty();  // they waited already
   return batch;
 }
 
@@ -258,7 +267,10 @@ Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options) {
 }
 
 void Ledger::submit(Event event, Completion done) {
-  impl_->submit(std::move(event), std::move(done));
+  impl_->submit(std::move(event), std::move(done), Impl::Wait::somebody);
+}
+void Ledger::submit_unhurried(Event event, Completion done) {
+  impl_->submit(std::move(event), std::move(done), Impl::Wait::nobody);
 }
 LedgerStats Ledger::stats() const { return impl_->stats(); }
 

@@ -1,7 +1,8 @@
 // The durable event log of one region: an event is acknowledged when it is on the disk, and never
 // before. Events wait in a bounded queue; one writer thread takes all that wait, writes them as one
 // batch of framed OCSF lines (event_line.h) into the current segment, flushes once, and then hands
-// each its sequence: the cost of a flush is shared by whoever came meanwhile (group commit).
+// each its sequence: the cost of a flush is shared by whoever came meanwhile (group commit). Where
+// nobody waits for any of them (submit_unhurried()), it lets others come for up to `unhurried_ms`.
 //
 // What it promises:
 //   - Sequences start at 1, rise by 1, and go on after a restart. A cross-region event takes two
@@ -22,6 +23,7 @@
 // same EventSink.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -47,6 +49,7 @@ struct LedgerOptions {
   std::size_t queue_bytes_max = 64u << 20;
   std::uint64_t segment_bytes = 64u
                                 << 20;  // a new segment starts once the current one is this long
+  std::chrono::milliseconds unhurried_ms{10};
   Durability durability = Durability::flush;
   std::unique_ptr<Folder> folder;  // for tests; null: the directory on disk
 };
@@ -68,6 +71,7 @@ class Ledger final : public domain::EventSink {
   ~Ledger() override;
 
   void submit(domain::Event event, Completion done) override;
+  void submit_unhurried(domain::Event event, Completion done) override;
   LedgerStats stats() const;
 
  private:

@@ -151,6 +151,33 @@ TEST(Ledger, OneFlushServesAllThatWait) {
   EXPECT_EQ(flushes, 2);
 }
 
+TEST(Ledger, UnhurriedEventsWaitForOneThatSomebodyWaitsFor) {
+  const Scratch scratch;
+  auto options = options_for(scratch.path());
+  options.unhurried_ms = std::chrono::hours(1);
+  auto ledger = Ledger::open(std::move(options)).value();
+  std::atomic<int> durable = 0;
+  for (int i = 0; i < 5; ++i) {
+    ledger->submit_unhurried(request("u"), [&](auto result) { durable += result.has_value(); });
+  }
+  EXPECT_EQ(ledger->stats().last_sequence, 0u);
+  EXPECT_EQ(ledger->record(request("h")).value(), 6u);
+  EXPECT_EQ(durable, 5);  // completions come in order
+  EXPECT_EQ(ledger->stats().batches, 1u);
+  ledger->submit_unhurried(request("u"), [&](auto result) { durable += result.has_value(); });
+  ledger.reset();
+  EXPECT_EQ(durable, 6);
+  EXPECT_EQ(records_in(scratch.path()).size(), 7u);
+}
+
+TEST(Ledger, UnhurriedEventsBecomeDurableByThemselves) {
+  const Scratch scratch;
+  auto ledger = Ledger::open(options_for(scratch.path())).value();
+  std::promise<std::uint64_t> sequence;
+  ledger->submit_unhurried(request("u"), [&](auto result) { sequence.set_value(result.value()); });
+  EXPECT_EQ(sequence.get_future().get(), 1u);
+}
+
 TEST(Ledger, AFullQueueRefusesAtOnce) {
   SimulatedDisk disk;
   std::promise<void> go;

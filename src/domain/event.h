@@ -63,6 +63,10 @@ class EventSink {
   using Completion = std::move_only_function<void(Result<std::uint64_t>)>;
   virtual ~EventSink() = default;
   virtual void submit(Event event, Completion done) = 0;
+  // The same for an event that nobody waits for: it may become durable a little later, with others.
+  virtual void submit_unhurried(Event event, Completion done) {
+    submit(std::move(event), std::move(done));
+  }
 
   // Blocks until durable. For jobs and worker threads, never on an event loop.
   Result<std::uint64_t> record(Event event);

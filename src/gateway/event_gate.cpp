@@ -47,7 +47,7 @@ EventGate::Verdict EventGate::submit(domain::Event event, policy::AuditStrictnes
 
 void EventGate::note(domain::Event event) {
   shared_->under_way.fetch_add(1, std::memory_order_relaxed);
-  sink_.submit(std::move(event), [shared = shared_](auto result) {
+  sink_.submit_unhurried(std::move(event), [shared = shared_](auto result) {
     shared->under_way.fetch_sub(1, std::memory_order_relaxed);
     if (!result.has_value()) {
       shared->lost.fetch_add(1, std::memory_order_relaxed);
