@@ -14,7 +14,7 @@ namespace {
 // RFC 9110 section 6.5.1: nothing that says how the message itself is to be read.
 bool passes_as_trailer(const wire::Field& field) {
   return passes_to_client(field) &&
-         (field.kind == wire::FieldKind::other || field.kind == wire::FieldKind::underscore);
+         (field.kind == wire::FieldKind::other || field.kind == wire::FieldKind::alias);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ inline constexpr std::uint8_t kPathChar = 4;    // RFC 3986 pchar without '%', w
 inline constexpr std::uint8_t kVisible = 8;     // 0x21-0x7e
 inline constexpr std::uint8_t kHostChar = 16;   // what a Host may hold, port and brackets included
 inline constexpr std::uint8_t kFieldValueChar = 32;  // visible, space, tab, obs-text
+inline constexpr std::uint8_t kPlainNameChar = 64;   // letters, digits, '-'
 
 namespace detail {
 constexpr std::array<std::uint8_t, 256> make_classes() {
@@ -23,7 +24,8 @@ constexpr std::array<std::uint8_t, 256> make_classes() {
   };
   constexpr std::string_view alnum =
       "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  add(alnum, kTokenChar | kUnreserved | kPathChar | kHostChar);
+  add(alnum, kTokenChar | kUnreserved | kPathChar | kHostChar | kPlainNameChar);
+  add("-", kPlainNameChar);
   add("!#$%&'*+-.^_`|~", kTokenChar);
   add("-._~", kUnreserved | kPathChar | kHostChar);
   add("!$&'()*+,;=:@", kPathChar);

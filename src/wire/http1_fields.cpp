@@ -26,6 +26,17 @@ void for_each_token(std::string_view list, Visit visit) {
   }
 }
 
+// Fields by which a proxy tells a server of the client, and by which servers let themselves be told
+// another target or method than the one that was decided about.
+bool speaks_for_a_proxy(std::string_view name) {
+  for (const std::string_view start :
+       {"x-forwarded-", "x-original-", "x-http-method", "x-envoy-"}) {
+    if (starts_with_lower(name, start)) return true;
+  }
+  return equals_lower(name, "x-real-ip") || equals_lower(name, "x-rewrite-url") ||
+         equals_lower(name, "x-method-override");
+}
+
 }  // namespace
 
 FieldKind classify_field(std::string_view name) {
@@ -75,11 +86,11 @@ FieldKind classify_field(std::string_view name) {
       if (is("upgrade")) return hop_by_hop;
       break;
     case 'x':
-      if (starts_with_lower(name, "x-forwarded-") || is("x-real-ip")) return forwarded;
+      if (speaks_for_a_proxy(name)) return forwarded;
       break;
     default: break;
   }
-  return name.find('_') == std::string_view::npos ? other : underscore;
+  return all_of_class(name, kPlainNameChar) ? other : alias;
 }
 
 HeadScanner::State HeadScanner::scan(std::string_view buffer, std::size_t head_bytes_max) {

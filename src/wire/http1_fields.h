@@ -15,8 +15,9 @@
 namespace domicile::wire {
 
 // Names a door treats specially. `identity` covers every name that starts with "domicile-": only a
-// door may set those. `underscore` covers names with '_', which CGI-style upstreams (WSGI, PHP)
-// cannot tell from '-'; they are never forwarded.
+// door may set those. `alias` covers names with anything but letters, digits and '-': CGI-style
+// upstreams (WSGI, PHP, Rack) make '_' of all that, '-' included, so that such a name is another
+// name's double; they are never forwarded.
 enum class FieldKind : std::uint8_t {
   other,
   host,
@@ -27,10 +28,10 @@ enum class FieldKind : std::uint8_t {
   expect,
   authorization,
   proxy_authorization,
-  forwarded,  // forwarded, x-forwarded-*, x-real-ip
+  forwarded,  // what a proxy says to a server: x-forwarded-*, another target, another method
   tracing,    // baggage, tracestate: free text that can carry an organization across a border
   identity,
-  underscore,
+  alias,
   accept,
   sec_fetch_mode,
   date,

@@ -162,13 +162,23 @@ TEST(FieldSection, MarksWhatConnectionNames) {
 TEST(FieldSection, RecognizesTheNamesADoorTreatsSpecially) {
   using enum FieldKind;
   EXPECT_EQ(classify_field("DOMICILE-context"), identity);
-  EXPECT_EQ(classify_field("Domicile_Context"), underscore);
   EXPECT_EQ(classify_field("TE"), hop_by_hop);
   EXPECT_EQ(classify_field("Proxy-Connection"), hop_by_hop);
-  EXPECT_EQ(classify_field("X-Forwarded-For"), forwarded);
+  for (const char* name :
+       {"X-Forwarded-For", "X-Original-URL", "x-original-uri", "X-Rewrite-Url", "X-Real-IP",
+        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Envoy-Original-Path"}) {
+    EXPECT_EQ(classify_field(name), forwarded) << name;
+  }
   EXPECT_EQ(classify_field("TraceState"), tracing);
   EXPECT_EQ(classify_field("Traceparent"), other);
   EXPECT_EQ(classify_field("Cookie"), other);
+}
+
+TEST(FieldSection, TakesEveryNameThatIsAnothersDoubleForCgiAsAnAlias) {
+  for (const char c : std::string_view("!#$%&'*+.^_`|~")) {
+    EXPECT_EQ(classify_field(std::string("Domicile") + c + "Context"), FieldKind::alias) << c;
+    EXPECT_EQ(classify_field(std::string("X-Org") + c), FieldKind::alias) << c;
+  }
 }
 
 TEST(RequestHead, KnowsWhenAConnectionPersists) {
