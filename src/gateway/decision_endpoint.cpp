@@ -46,9 +46,14 @@ void refuse_asked(http::Exchange& exchange, int status, std::string_view reason,
                   http::problem_body(status, reason, detail, exchange.request_id(), more));
 }
 
-void refuse_asked(http::Exchange& exchange, const policy::Denial& denial) {
+void refuse_asked(http::Exchange& exchange, const policy::Denial& denial,
+                  std::string_view allowed_methods = "") {
+  std::string fields(fields_of(denial.reason));
+  if (denial.reason == DenialReason::method_not_allowed) {
+    fields += fmt::format("Allow: {}\r\n", allowed_methods);
+  }
   refuse_asked(exchange, policy::status_of(denial.reason), policy::to_string(denial.reason),
-               detail_of(denial.reason), fields_of(denial.reason), denial.home);
+               detail_of(denial.reason), fields, denial.home);
 }
 
 void refuse_asked_credentials(http::Exchange& exchange, std::string_view reason) {
@@ -120,21 +125,34 @@ DecisionEndpoint::Asked DecisionEndpoint::asked(http::Exchange& exchange,
   return {*method, clean.decoded};
 }
 
+bool DecisionEndpoint::trusts(http::Exchange& exchange, const wire::RequestHead& head) {
+  const auto shown = wire::only_field(head, "domicile-proxy-token");
+  if (gateway_.options().authorize_proxies.contains(exchange.peer_ip()) &&
+      (token_.empty() || (shown && equal_constant_time(*shown, token_.reveal())))) {
+    return true;
+  }
+  domain::Event event = gateway_.event_of(exchange, wire::Method::other, {});
+  event.operation = "authorize";
+  event.reason = "untrusted_proxy";
+  event.severity = "high";
+  gateway_.gate().note(std::move(event));
+  refuse_asked(exchange, 403, "untrusted_proxy", "Only configured proxies may ask this.", "");
+  return false;
+}
+
+bool DecisionEndpoint::within_rate(Limit limit, const RateLimiter::Verdict& verdict,
+                                   http::Exchange& exchange, const domain::Event& event,
+                                   const domain::Principal* principal) {
+  if (verdict.allowed) return true;
+  gateway_.note_limited(limit, verdict, event, principal);
+  refuse_asked(exchange, 429, reason_of(limit), detail_of(limit), retry_after(verdict.wait));
+  return false;
+}
+
 http::Responder* DecisionEndpoint::authorize(http::Exchange& exchange,
                                              const wire::RequestHead& head,
                                              const wire::CleanPath& path) {
-  const HttpGatewayOptions& options = gateway_.options();
-  const auto shown = wire::only_field(head, "domicile-proxy-token");
-  if (!options.authorize_proxies.contains(exchange.peer_ip()) ||
-      (!token_.empty() && (!shown || !equal_constant_time(*shown, token_.reveal())))) {
-    domain::Event event = gateway_.event_of(exchange, wire::Method::other, {});
-    event.operation = "authorize";
-    event.reason = "untrusted_proxy";
-    event.severity = "high";
-    gateway_.gate().note(std::move(event));
-    refuse_asked(exchange, 403, "untrusted_proxy", "Only configured proxies may ask this.", "");
-    return nullptr;
-  }
+  if (!trusts(exchange, head)) return nullptr;
   const Asked request = asked(exchange, head, path);
   if (request.method.empty()) return nullptr;
   const auto policy = gateway_.policy();
@@ -153,6 +171,14 @@ http::Responder* DecisionEndpoint::authorize(http::Exchange& exchange,
   domain::Event event = gateway_.event_of(exchange, wire::Method::other, facts);
   event.source_ip = client_ip(head, exchange.peer_ip());
   event.details = {{"asked_by", exchange.peer_ip()}};
+  RequestLimits& limits = gateway_.limits();
+  const SteadyTime now = gateway_.context().loop.now();
+  // Without the client's address every client would be the proxy: then the proxy is not limited.
+  if (limits.has(Limit::address) && event.source_ip != exchange.peer_ip() &&
+      !within_rate(Limit::address, limits.take_address(event.source_ip, now), exchange, event,
+                   nullptr)) {
+    return nullptr;
+  }
   std::shared_ptr<const domain::Principal> principal;
   const std::int64_t now_s = gateway_.clock().unix_seconds();
   if (found && !rule->is_public && head.has_authorization) {
@@ -163,14 +189,35 @@ http::Responder* DecisionEndpoint::authorize(http::Exchange& exchange,
       return nullptr;
     }
     principal = std::move(*verified);
+    if (limits.has(Limit::client) &&
+        !within_rate(Limit::client, limits.take_client(*principal, now), exchange, event,
+                     principal.get())) {
+      return nullptr;
+    }
   }
-  const auto permit =
-      policy::authorize(facts, principal.get(), *gateway_.snapshot(), options.region.view(), now_s);
+  return decide(exchange, request.path, facts, std::move(principal), std::move(event));
+}
+
+http::Responder* DecisionEndpoint::decide(http::Exchange& exchange, std::string_view path,
+                                          const policy::RequestFacts& facts,
+                                          std::shared_ptr<const domain::Principal> principal,
+                                          domain::Event event) {
+  const std::int64_t now_s = gateway_.clock().unix_seconds();
+  const auto permit = policy::authorize(facts, principal.get(), *gateway_.snapshot(),
+                                        gateway_.options().region.view(), now_s);
   const auto route =
       permit ? policy::route(*permit, *gateway_.snapshot()) : std::unexpected(permit.error());
   if (!route) {
     gateway_.note_denial(std::move(event), principal.get(), route.error());
-    refuse_asked(exchange, route.error());
+    refuse_asked(exchange, route.error(), gateway_.allowed_methods(path));
+    return nullptr;
+  }
+  RequestLimits& limits = gateway_.limits();
+  const std::string_view organization = permit->organization().key;
+  if (limits.has(Limit::organization) && !organization.empty() &&
+      !within_rate(Limit::organization,
+                   limits.take_organization(organization, gateway_.context().loop.now()), exchange,
+                   event, principal.get())) {
     return nullptr;
   }
   std::string fields = "Cache-Control: no-store\r\n";

@@ -20,6 +20,7 @@
 
 #include "base/secret.h"
 #include "domain/event.h"
+#include "gateway/request_limits.h"
 #include "http/exchange.h"
 #include "policy/route.h"
 #include "runtime/timer.h"
@@ -46,8 +47,16 @@ class DecisionEndpoint {
     std::string_view method;
     std::string_view path;
   };
+  // Only configured proxies, with their token; false: answered.
+  bool trusts(http::Exchange& exchange, const wire::RequestHead& head);
+  // The client's, as the proxy that asks names it; false: answered with 429.
+  bool within_rate(Limit limit, const RateLimiter::Verdict& verdict, http::Exchange& exchange,
+                   const domain::Event& event, const domain::Principal* principal);
   http::Responder* authorize(http::Exchange& exchange, const wire::RequestHead& head,
                              const wire::CleanPath& path);
+  http::Responder* decide(http::Exchange& exchange, std::string_view path,
+                          const policy::RequestFacts& facts,
+                          std::shared_ptr<const domain::Principal> principal, domain::Event event);
   Asked asked(http::Exchange& exchange, const wire::RequestHead& head, const wire::CleanPath& path);
   http::Responder* issue_context(http::Exchange& exchange, const wire::RequestHead& head);
   // Records, then gives `fields` and `body` as the answer.

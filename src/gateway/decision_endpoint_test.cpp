@@ -164,6 +164,35 @@ TEST_F(DecisionEndpointTest, TakesEnvoysFormWithThePathBehindIt) {
   EXPECT_EQ(envoy("GET /authorized/orgs/7/courses/1"), 404);
 }
 
+TEST_F(DecisionEndpointTest, CountsWhatAProxyAsksForItsClient) {
+  options_.rates.organization = {.per_second = 1, .burst = 4};
+  options_.rates.client = {.per_second = 1, .burst = 2};
+  options_.rates.address = {.per_second = 1, .burst = 5};
+  start();
+  const auto from = [&](std::string_view bearer, std::string_view address) {
+    return ask("GET", "/orgs/7/courses/1", bearer, fmt::format("X-Forwarded-For: {}\r\n", address));
+  };
+  const std::string one = token("7", true, {}, 3, "one");
+  EXPECT_EQ(status_of(from(one, "192.0.2.1")), 200);
+  EXPECT_EQ(status_of(from(one, "192.0.2.2")), 200);
+  const std::string client = from(one, "192.0.2.3");
+  EXPECT_EQ(status_of(client), 429);
+  EXPECT_THAT(client, HasSubstr("Domicile-Reason: client_rate_limited\r\n"));
+  EXPECT_THAT(client, HasSubstr("Retry-After: 1\r\n"));
+  EXPECT_THAT(client, Not(HasSubstr("Domicile-Context")));
+  EXPECT_EQ(status_of(from(token("7", true, {}, 3, "two"), "192.0.2.4")), 200);
+  EXPECT_EQ(status_of(from(token("7", true, {}, 3, "three"), "192.0.2.5")), 200);
+  EXPECT_THAT(from(token("7", true, {}, 3, "four"), "192.0.2.6"),
+              HasSubstr("Domicile-Reason: organization_rate_limited\r\n"));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(status_of(from("none", "192.0.2.9")), 401);
+  const std::string address = from("none", "192.0.2.9");
+  EXPECT_THAT(address, HasSubstr("Domicile-Reason: address_rate_limited\r\n"));
+  EXPECT_EQ(status_of(from("none", "192.0.2.10")), 401);  // another client of the same proxy
+  for (const auto& event : sink_.wait_for(8)) {
+    if (event.reason == "client_rate_limited") EXPECT_EQ(event.source_ip, "192.0.2.3");
+  }
+}
+
 TEST_F(DecisionEndpointTest, SaysNoWhereTheEventCannotBeStored) {
   start();
   sink_.mode(TestSink::Mode::refuse);

@@ -284,22 +284,25 @@ bool GatewayLoop::within_rate(Limit limit, const RateLimiter::Verdict& verdict,
                               const policy::RequestFacts& facts,
                               const domain::Principal* principal) {
   if (verdict.allowed) return true;
-  counters_->limited[static_cast<std::size_t>(limit)]->add();
-  if (verdict.to_record > 0) {
-    Event event = event_of(exchange, method, facts);
-    event.reason = reason_of(limit);
-    event.details = {{"refused", std::to_string(verdict.to_record)}};
-    if (principal != nullptr) {
-      event.actor = principal->subject;
-      if (event.organization.empty()) event.organization = principal->organization;
-      if (event.organization != principal->organization) {
-        event.acting_organization = principal->organization;
-      }
-    }
-    gate_.note(std::move(event));
-  }
+  note_limited(limit, verdict, event_of(exchange, method, facts), principal);
   refuse_limited(exchange, limit, verdict.wait);
   return false;
+}
+
+void GatewayLoop::note_limited(Limit limit, const RateLimiter::Verdict& verdict, Event event,
+                               const domain::Principal* principal) {
+  counters_->limited[static_cast<std::size_t>(limit)]->add();
+  if (verdict.to_record == 0) return;
+  event.reason = reason_of(limit);
+  event.details.emplace_back("refused", std::to_string(verdict.to_record));
+  if (principal != nullptr) {
+    event.actor = principal->subject;
+    if (event.organization.empty()) event.organization = principal->organization;
+    if (event.organization != principal->organization) {
+      event.acting_organization = principal->organization;
+    }
+  }
+  gate_.note(std::move(event));
 }
 
 void GatewayLoop::deny(http::Exchange& exchange, const wire::RequestHead& head,

@@ -61,6 +61,7 @@ class GatewayLoop final : public http::Service {
   const HttpGatewayOptions& options() const { return options_; }
   http::ServerContext& context() { return context_; }
   EventGate& gate() { return gate_; }
+  RequestLimits& limits() { return limits_; }
   const std::shared_ptr<const domain::RegistrySnapshot>& snapshot() const { return snapshot_; }
   wire::ResponseHead& response_head() { return response_head_; }
   std::string& head_buffer() { return head_buffer_; }
@@ -77,6 +78,9 @@ class GatewayLoop final : public http::Service {
                    const policy::Denial& denial);
   void note_credentials(domain::Event event, std::string_view reason);
   void note_permit(domain::Event& event, const policy::Route& route);
+  // A request over a rate; `event` is recorded as often as the limiter says.
+  void note_limited(Limit limit, const RateLimiter::Verdict& verdict, domain::Event event,
+                    const domain::Principal* principal);
   std::string allowed_methods(std::string_view path) const;
   const Clock& clock() const { return clock_; }
   const std::shared_ptr<const policy::RoutePolicy>& policy() const { return policy_; }

@@ -108,12 +108,14 @@ std::string retry_after(std::chrono::nanoseconds wait) {
   return fmt::format("Retry-After: {}\r\n", std::max<std::int64_t>(1, seconds));
 }
 
+std::string_view detail_of(Limit limit) {
+  return limit == Limit::organization ? "The organization sends more requests than it may."
+         : limit == Limit::client     ? "This user or service sends more requests than it may."
+                                      : "More requests come from this address than may.";
+}
+
 void refuse_limited(http::Exchange& exchange, Limit limit, std::chrono::nanoseconds wait) {
-  const std::string_view detail =
-      limit == Limit::organization ? "The organization sends more requests than it may."
-      : limit == Limit::client     ? "This user or service sends more requests than it may."
-                                   : "More requests come from this address than may.";
-  answer_problem(exchange, 429, reason_of(limit), detail, retry_after(wait), nullptr,
+  answer_problem(exchange, 429, reason_of(limit), detail_of(limit), retry_after(wait), nullptr,
                  AfterAnswer::keep);
 }
 

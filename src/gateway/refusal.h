@@ -34,6 +34,7 @@ std::string_view fields_of(policy::DenialReason reason);
 void refuse_credentials(http::Exchange& exchange, std::string_view reason);
 // Too many requests: 429 with the whole seconds until one more is allowed.
 void refuse_limited(http::Exchange& exchange, Limit limit, std::chrono::nanoseconds wait);
+std::string_view detail_of(Limit limit);
 // "Retry-After: 1\r\n", at least a second.
 std::string retry_after(std::chrono::nanoseconds wait);
 // Events cannot be recorded now.

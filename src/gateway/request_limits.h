@@ -1,8 +1,8 @@
 // The three rates of a door: what one address may ask (before its token is looked at), what one
 // client may ask (a user or a service, by its token's issuer and subject), and what one organization
 // may ask altogether, so that one tenant's load does not become the others'. Shared by all loops;
-// without a rate nothing is counted. Mounted handlers and /authorize are not limited here: the issuer
-// has limits of its own, and a proxy that asks is many clients.
+// without a rate nothing is counted. Mounted handlers are not limited here: the issuer has limits of
+// its own. What a proxy asks at /authorize counts for the client that it asks for.
 #pragma once
 
 #include <array>
