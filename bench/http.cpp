@@ -101,9 +101,11 @@ struct Flags {
   std::vector<std::string> upstreams;
   std::string tokens, audit_directory, key_path, algorithm = "RS256", audit = "bounded";
   std::string certificate, certificate_key;
+  std::vector<std::string> authorize_proxies;
+  std::string authorize_token, routes;
   unsigned loops = 1, token_count = 1, cache = 16384, organizations = 1000;
   std::uint16_t port = 0;
-  unsigned organization_rate = 0, organization_burst = 0;
+  unsigned organization_rate = 0, organization_burst = 0, client_rate = 0;
   int head_ms = 10'000, body_ms = 30'000;
 };
 
@@ -133,6 +135,9 @@ int serve(const Flags& flags) {
   options.region = domain::RegionId(kHere);
   for (const std::string& url : flags.upstreams) options.upstreams.emplace_back("app", url);
   options.rates.organization = {flags.organization_rate, flags.organization_burst};
+  options.rates.client = {flags.client_rate, flags.client_rate};
+  options.authorize_proxies = must(gateway::AddressList::parse(flags.authorize_proxies));
+  options.authorize_token = Secret(flags.authorize_token);
   options.token_cache.capacity = flags.cache;
   options.limits.head_ms = std::chrono::milliseconds(flags.head_ms);
   options.limits.body_idle_ms = std::chrono::milliseconds(flags.body_ms);
@@ -141,7 +146,8 @@ int serve(const Flags& flags) {
       options,
       {.clock = clock,
        .events = *ledger,
-       .policy = must(policy::RoutePolicy::parse(routes(flags.audit), "routes")),
+       .policy = must(policy::RoutePolicy::parse(
+           flags.routes.empty() ? routes(flags.audit) : must(read_file(flags.routes)), "routes")),
        .snapshot = make_snapshot(flags.organizations),
        .make_verifier =
            [&] {
@@ -186,6 +192,10 @@ int main(int argc, char** argv) {
   app.add_option("--certificate-key", flags.certificate_key);
   app.add_option("--organization-rate", flags.organization_rate);
   app.add_option("--organization-burst", flags.organization_burst);
+  app.add_option("--routes", flags.routes);
+  app.add_option("--client-rate", flags.client_rate);
+  app.add_option("--authorize-proxy", flags.authorize_proxies);
+  app.add_option("--authorize-token", flags.authorize_token);
   app.add_option("--head-ms", flags.head_ms);
   app.add_option("--body-ms", flags.body_ms);
   CLI11_PARSE(app, argc, argv);

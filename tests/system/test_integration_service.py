@@ -12,8 +12,9 @@ import pytest
 from support.domicile import ROOT, domicile
 from support.extra_node import ExtraNode
 from support.local_regions import LocalRegions
+from support.other_proxies import TOKEN as PROXY_TOKEN
+from support.other_proxies import Nginx
 from support.packages import node_packages
-from support.postgres import free_port
 
 sys.path.insert(0, str(ROOT / "integrations" / "python"))
 import domicile as dom  # noqa: E402
@@ -22,7 +23,6 @@ from domicile import psycopg as dpg  # noqa: E402
 
 OWN, OTHER, ABROAD = "7", "8", "9"
 PASSWORD = "correct horse battery"
-PROXY_TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
@@ -181,65 +181,11 @@ def test_the_lambda_authorizer_decides_as_the_node_does(regions, authorizing, no
     assert run_node(node_folder, "authorizer.test.mjs", given) >= 19
 
 
-NGINX = """
-daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-  access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{
-      auth_request /domicile;
-      auth_request_set $domicile_context $upstream_http_domicile_context;
-      auth_request_set $domicile_organization $upstream_http_domicile_organization;
-      auth_request_set $domicile_subject $upstream_http_domicile_subject;
-      auth_request_set $domicile_permissions $upstream_http_domicile_permissions;
-      auth_request_set $domicile_epoch $upstream_http_domicile_epoch;
-      auth_request_set $domicile_request_id $upstream_http_domicile_request_id;
-      auth_request_set $domicile_acting $upstream_http_domicile_acting_organization;
-      auth_request_set $domicile_reason $upstream_http_domicile_reason;
-      add_header Domicile-Reason $domicile_reason always;
-      proxy_set_header Domicile-Context $domicile_context;
-      proxy_set_header Domicile-Organization $domicile_organization;
-      proxy_set_header Domicile-Subject $domicile_subject;
-      proxy_set_header Domicile-Permissions $domicile_permissions;
-      proxy_set_header Domicile-Epoch $domicile_epoch;
-      proxy_set_header Domicile-Request-Id $domicile_request_id;
-      proxy_set_header Domicile-Acting-Organization $domicile_acting;
-      proxy_set_header Authorization "";
-      proxy_pass http://127.0.0.1:{application};
-    }}
-    location = /domicile {{
-      internal;
-      proxy_pass {node}/authorize;
-      proxy_ssl_trusted_certificate {ca};
-      proxy_ssl_verify on;
-      proxy_ssl_name localhost;
-      proxy_pass_request_body off;
-      proxy_set_header Content-Length "";
-      proxy_set_header X-Forwarded-Method $request_method;
-      proxy_set_header X-Forwarded-Uri $request_uri;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header Domicile-Proxy-Token {token};
-    }}
-  }}
-}}
-"""
-
-
 @pytest.fixture
 def nginx(regions, authorizing, tmp_path):
-    port = free_port()
-    (tmp_path / "nginx.conf").write_text(NGINX.format(
-        folder=tmp_path, port=port, application=regions.region("ca-central-1")["ports"]["application"], node=authorizing.url,
-        ca=regions.data / "ca.pem", token=PROXY_TOKEN))
-    process = subprocess.Popen(["/usr/sbin/nginx", "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")])
-    from support.local_regions import wait_until
-    wait_until(lambda: regions.get(f"http://127.0.0.1:{port}/")[0] != 0, 10, "nginx answers")
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(10)
+    proxy = Nginx(tmp_path, authorizing.port, regions.region("ca-central-1")["ports"]["application"], regions.data / "ca.pem")
+    yield f"http://127.0.0.1:{proxy.port}"
+    proxy.stop()
 
 
 def test_nginx_asks_the_node_and_the_application_gets_the_context(regions, nginx):
@@ -250,7 +196,7 @@ def test_nginx_asks_the_node_and_the_application_gets_the_context(regions, nginx
                    "Domicile-Proxy-Token: x", "X_Forwarded_Uri: /api/orgs/8"):
         status, body = regions.get(f"{nginx}/api/orgs/{OWN}", "-H", bearer, "-H", forged)
         assert (status, json.loads(body)["name"]) == (200, f"School {OWN}"), forged
-    for path, expected in ((f"/api/orgs/{OTHER}", 403), ("/nowhere", 500)):  # nginx knows 401 and 403 alone: all else is 500
+    for path, expected in ((f"/api/orgs/{OTHER}", 403), ("/nowhere", 404)):
         assert regions.get(nginx + path, "-H", bearer)[0] == expected
     assert regions.get(f"{nginx}/api/orgs/{OWN}")[0] == 401
 
@@ -261,7 +207,7 @@ def test_nginx_lets_nothing_through_when_the_node_is_away(regions, authorizing, 
     assert regions.get(f"{nginx}/api/orgs/{OWN}", "-H", bearer)[0] == 200
     records = pathlib.Path(authorizing.audit)
     authorizing.stop()
-    assert regions.get(f"{nginx}/api/orgs/{OWN}", "-H", bearer)[0] == 500
+    assert regions.get(f"{nginx}/api/orgs/{OWN}", "-H", bearer)[0] == 503
     done = domicile("--output", "json", "audit", "list", records)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert any(line.get("api", {}).get("operation") == "organization.read" and line["status"] == "Success" for line in lines)
