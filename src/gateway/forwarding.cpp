@@ -13,10 +13,11 @@ using wire::Field;
 using wire::FieldKind;
 
 bool passes_to_upstream(const Field& field, bool forward_authorization) {
+  // Also where Connection names it: what was decided about is a request for that host.
+  if (field.kind == FieldKind::host) return true;
   if (field.nominated) return false;
   switch (field.kind) {
     case FieldKind::other:
-    case FieldKind::host:
     case FieldKind::accept:
     case FieldKind::sec_fetch_mode:
     case FieldKind::date: return true;

@@ -344,7 +344,10 @@ bool ProxyExchange::complete(bool excess) {
     return malformed();
   }
   http::UpstreamConnection* upstream = std::exchange(upstream_, nullptr);
-  const bool reusable = reusable_ && request_done_ && !excess;
+  // A server that leaves a body unread, since its method gives it no meaning, takes it for the next
+  // request: what it answers then must meet nobody's question.
+  const bool told_apart = !has_body_ || wire::gives_body_meaning(method_);
+  const bool reusable = reusable_ && request_done_ && !excess && told_apart;
   if (reusable) {
     upstream->release();
   } else {

@@ -66,6 +66,7 @@ FieldKind classify_field(std::string_view name) {
       break;
     case 'h':
       if (is("host")) return host;
+      if (is("http2-settings")) return hop_by_hop;
       break;
     case 'k':
       if (is("keep-alive")) return hop_by_hop;

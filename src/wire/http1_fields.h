@@ -24,7 +24,7 @@ enum class FieldKind : std::uint8_t {
   content_length,
   transfer_encoding,
   connection,
-  hop_by_hop,  // keep-alive, te, trailer, upgrade, proxy-*: for one connection only
+  hop_by_hop,  // keep-alive, te, trailer, upgrade, http2-settings, proxy-*: for one connection only
   expect,
   authorization,
   proxy_authorization,

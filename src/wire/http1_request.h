@@ -19,6 +19,11 @@ constexpr bool is_idempotent(Method method) {
          method == Method::remove || method == Method::options;
 }
 
+// RFC 9110 section 9.3: whether a server can be counted on to read what follows the head.
+constexpr bool gives_body_meaning(Method method) {
+  return method == Method::post || method == Method::put || method == Method::patch;
+}
+
 struct RequestHead {
   std::string_view method_name;
   Method method = Method::other;

@@ -46,7 +46,7 @@ class Proxy:
         self.process = subprocess.Popen([str(part) for part in command], stdout=self.log, stderr=self.log,
                                         env={**os.environ, **environment})
         wait_until(lambda: self.process.poll() is not None or listens(self.port), 10, "the proxy listens")
-        assert self.process.poll() is None, (self.folder / "proxy.log").read_text()
+        assert self.process.poll() is None, open(self.log.name).read()
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)

@@ -61,7 +61,8 @@ class Recorder:
             except OSError:
                 return
         reader = connection.makefile("rb")
-        with contextlib.suppress(OSError), connection:
+        # A body that breaks off or is no body ends the connection, and is no request.
+        with contextlib.suppress(OSError, ValueError), connection:
             while self._request(reader, connection, number):
                 pass
 
@@ -100,8 +101,8 @@ class Recorder:
         while True:
             size = int(reader.readline().strip(), 16)
             body += reader.read(size)
-            end = reader.readline()
-            assert end == b"\r\n", end
+            if reader.readline() != b"\r\n":
+                raise ValueError("a chunk without its end")
             if size == 0:
                 return body
 
