@@ -102,7 +102,8 @@ struct Flags {
   std::string tokens, audit_directory, key_path, algorithm = "RS256", audit = "bounded";
   std::string certificate, certificate_key;
   std::vector<std::string> authorize_proxies;
-  std::string authorize_token, routes;
+  std::string authorize_token, routes, client_ca, client_crl;
+  bool client_required = false;
   unsigned loops = 1, token_count = 1, cache = 16384, organizations = 1000;
   std::uint16_t port = 0;
   unsigned organization_rate = 0, organization_burst = 0, client_rate = 0;
@@ -132,6 +133,12 @@ int serve(const Flags& flags) {
   options.listener.loops = flags.loops;
   options.listener.tls = !flags.certificate.empty();
   options.listener.tls_files = {flags.certificate, flags.certificate_key};
+  if (!flags.client_ca.empty()) {
+    using runtime::ClientCertificates;
+    options.listener.client_authorities = {
+        flags.client_required ? ClientCertificates::required : ClientCertificates::optional,
+        flags.client_ca, flags.client_crl, "", ""};
+  }
   options.region = domain::RegionId(kHere);
   for (const std::string& url : flags.upstreams) options.upstreams.emplace_back("app", url);
   options.rates.organization = {flags.organization_rate, flags.organization_burst};
@@ -164,8 +171,11 @@ int serve(const Flags& flags) {
   std::cout << gateway->port() << std::endl;
   for (std::string line; std::getline(std::cin, line);) {
     if (line == "drain") gateway->drain(std::chrono::seconds(10));
-    if (line == "reload") must(gateway->reload_certificate());
-    std::cout << "done" << std::endl;
+    std::string said = "done";
+    if (line == "reload") {
+      if (auto read = gateway->reload_certificate(); !read) said = read.error().message;
+    }
+    std::cout << said << std::endl;
   }
   gateway->drain(std::chrono::seconds(5));
   return 0;
@@ -193,6 +203,9 @@ int main(int argc, char** argv) {
   app.add_option("--organization-rate", flags.organization_rate);
   app.add_option("--organization-burst", flags.organization_burst);
   app.add_option("--routes", flags.routes);
+  app.add_option("--client-ca", flags.client_ca);
+  app.add_option("--client-crl", flags.client_crl);
+  app.add_flag("--client-required", flags.client_required);
   app.add_option("--client-rate", flags.client_rate);
   app.add_option("--authorize-proxy", flags.authorize_proxies);
   app.add_option("--authorize-token", flags.authorize_token);

@@ -28,6 +28,8 @@ struct Options {
   std::vector<std::string> writers;
   std::string directory;
   std::string url;
+  std::string certificate;
+  std::string key_file;
   std::string key;
 };
 
@@ -139,7 +141,10 @@ Result<Source> open_source(const Options& options) {
   out.source = std::make_unique<registry::PeerSource>(registry::PeerSource::Options{
       .url = options.url,
       .peer_token = TRY(read_secret_file(options.registry.peer_token_file)),
-      .ca_file = options.registry.ca_file});
+      .ca_file = options.registry.ca_file,
+      .region = options.region,
+      .certificate_file = options.certificate,
+      .key_file = options.key_file});
   return out;
 }
 
@@ -232,6 +237,12 @@ void add_registry(CLI::App& root, Cli& cli) {
       ->add_option("--ca-file", options->registry.ca_file,
                    "Certificate authorities of the door (PEM)")
       ->envname("DOMICILE_CA_FILE");
+  fetches->add_option("--region", options->region, "The region that asks (with --certificate)");
+  auto* certificate = fetches->add_option("--certificate", options->certificate,
+                                          "The region's certificate for its peers (PEM)");
+  auto* key = fetches->add_option("--key", options->key_file, "Its private key (PEM)");
+  certificate->needs(key);
+  key->needs(certificate);
   add_registry_options(*fetches, options->registry);
   fetches->callback(cli.run([&cli, options] { return fetch(cli, *options); }));
 

@@ -90,7 +90,8 @@ void examine_files(const NodeConfig& config, const Path& config_file, DoctorRepo
       {config.pepper_file, "pepper"},
       {config.issuer_key_file, "issuer key"},
       {config.authorize_token_file, "proxies' token"},
-      {config.key, "certificate's key"}};
+      {config.key, "certificate's key"},
+      {config.peer_key, "peer certificate's key"}};
   std::erase_if(secrets, [](const auto& entry) { return entry.first.empty(); });
   const auto good = std::ranges::count_if(secrets, [&](const auto& entry) {
     return examine_secret(entry.first, entry.second, report);
@@ -99,7 +100,8 @@ void examine_files(const NodeConfig& config, const Path& config_file, DoctorRepo
     report.ok(Check::secret_files, fmt::format("{} files, readable by their owner alone", good));
   }
   for (const Path& file :
-       {config_file, config.routes_file, config.roles_file, config.peer_ca_file}) {
+       {config_file, config.routes_file, config.roles_file, config.peer_ca_file, config.client_ca,
+        config.client_crl, config.peer_client_ca, config.peer_client_crl}) {
     if (!file.empty()) examine_writable(file, report);
   }
   const auto text = read_file(config.routes_file, 4u << 20);

@@ -42,7 +42,10 @@ Result<store::RegistryHead> registry_head(const NodeConfig& config) {
   }
   registry::PeerSource source({.url = config.registry_url,
                                .peer_token = TRY(read_secret_file(config.peer_token_file)),
-                               .ca_file = config.peer_ca_file});
+                               .ca_file = config.peer_ca_file,
+                               .region = config.region.text(),
+                               .certificate_file = config.peer_certificate,
+                               .key_file = config.peer_key});
   store::RegistryHead head;
   for (;;) {  // a delta may be cut short
     auto delta = TRY(source.changes(head, 10'000, milliseconds(0)));

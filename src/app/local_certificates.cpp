@@ -9,6 +9,8 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "runtime/client_certificate.h"
+
 namespace domicile::app {
 namespace {
 
@@ -93,8 +95,10 @@ Result<Identity> make_authority(const std::string& common_name) {
   return to_pem(certificate.get(), key.get());
 }
 
-Result<Identity> make_server_certificate(const Identity& authority,
-                                         const std::string& common_name) {
+namespace {
+
+Result<Identity> make_certificate(const Identity& authority, const std::string& common_name,
+                                  const char* purpose, const std::string& alternative_names) {
   const Certificate issuer = read_certificate(authority.certificate);
   const std::string_view pem = authority.key.reveal();
   const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
@@ -107,15 +111,27 @@ Result<Identity> make_server_certificate(const Identity& authority,
       X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get())) != 1 ||
       !extend(certificate.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE") ||
       !extend(certificate.get(), issuer.get(), NID_key_usage, "critical,digitalSignature") ||
-      !extend(certificate.get(), issuer.get(), NID_ext_key_usage, "serverAuth") ||
+      !extend(certificate.get(), issuer.get(), NID_ext_key_usage, purpose) ||
       !extend(certificate.get(), issuer.get(), NID_subject_key_identifier, "hash") ||
       !extend(certificate.get(), issuer.get(), NID_authority_key_identifier, "keyid:always") ||
-      !extend(certificate.get(), issuer.get(), NID_subject_alt_name,
-              "IP:127.0.0.1,IP:::1,DNS:localhost") ||
+      !extend(certificate.get(), issuer.get(), NID_subject_alt_name, alternative_names.c_str()) ||
       X509_sign(certificate.get(), issuer_key.get(), EVP_sha256()) == 0) {
-    return broken("make a door's certificate");
+    return broken("make a certificate");
   }
   return to_pem(certificate.get(), key.get());
+}
+
+}  // namespace
+
+Result<Identity> make_server_certificate(const Identity& authority,
+                                         const std::string& common_name) {
+  return make_certificate(authority, common_name, "serverAuth",
+                          "IP:127.0.0.1,IP:::1,DNS:localhost");
+}
+
+Result<Identity> make_peer_certificate(const Identity& authority, const std::string& region) {
+  return make_certificate(authority, region + " node", "clientAuth",
+                          "URI:" + std::string(runtime::ClientCertificate::kRegionUri) + region);
 }
 
 bool valid_for_days(std::string_view certificate, int days) {

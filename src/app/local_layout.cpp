@@ -120,6 +120,24 @@ Result<void> choose_ports(LocalContext& context) {
   return save_state(context.paths.data, context.state);
 }
 
+namespace {
+
+// The certificate that is there, or a new one where it is nearly over or another authority's.
+Result<void> keep_certificate(const LocalContext& context, const Identity& authority,
+                              const LocalRegion& local, const std::string& name,
+                              Result<Identity> (*make)(const Identity&, const std::string&)) {
+  const Path node = context.paths.node(local.region.id.text());
+  const auto known = read_file(node / (name + ".pem"));
+  const auto signer = read_file(node / (name + ".signer"));  // the authority that signed it
+  if (known && valid_for_days(*known, 30) && signer && *signer == authority.certificate) return {};
+  const Identity identity = TRY(make(authority, local.region.id.text()));
+  TRY(write_owned(node / (name + ".key"), identity.key.reveal(), context.node, 0600));
+  TRY(write_owned(node / (name + ".pem"), identity.certificate, context.node, 0644));
+  return write_owned(node / (name + ".signer"), authority.certificate, context.node, 0644);
+}
+
+}  // namespace
+
 Result<void> make_certificates(const LocalContext& context) {
   const LocalPaths& paths = context.paths;
   Identity authority;
@@ -135,14 +153,8 @@ Result<void> make_certificates(const LocalContext& context) {
   for (const LocalRegion& local : context.config.regions) {
     const Path node = paths.node(local.region.id.text());
     TRY(write_owned(node / "ca.pem", authority.certificate, context.node, 0644));
-    const auto door = read_file(node / "door.pem");
-    const auto signer = read_file(node / "door.signer");  // the authority that signed it
-    if (!door || !valid_for_days(*door, 30) || !signer || *signer != authority.certificate) {
-      const Identity identity = TRY(make_server_certificate(authority, local.region.id.text()));
-      TRY(write_owned(node / "door.key", identity.key.reveal(), context.node, 0600));
-      TRY(write_owned(node / "door.pem", identity.certificate, context.node, 0644));
-      TRY(write_owned(node / "door.signer", authority.certificate, context.node, 0644));
-    }
+    TRY(keep_certificate(context, authority, local, "door", &make_server_certificate));
+    TRY(keep_certificate(context, authority, local, "peer", &make_peer_certificate));
     TRY(secret_file(node / "issuer.key", context.node, to_hex(crypto::random_bytes(32)) + "\n"));
     // What all nodes share: the token that they prove themselves with, the pepper of the registry.
     for (const char* name : {"peer.token", "pepper"}) {

@@ -93,7 +93,9 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
       "loops = 1\n\n"
       "[database]\ndsn_file = \"node.dsn\"\n\n"
       "[registry]\n{}\n"
-      "[peers]\ntoken_file = \"peer.token\"\nca_file = \"ca.pem\"\npepper_file = \"pepper\"\n\n"
+      "[peers]\ntoken_file = \"peer.token\"\nca_file = \"ca.pem\"\n"
+      "certificate = \"peer.pem\"\nkey = \"peer.key\"\nclient_ca = \"ca.pem\"\npepper_file = "
+      "\"pepper\"\n\n"
       "[issuer]\nurl = \"{}\"\nkey_file = \"issuer.key\"\n{}{}\n"
       "[gateway]\nroutes = \"../../../routes.toml\"\nupstream = \"127.0.0.1:{}\"\n\n"
       "[audit]\ndirectory = \"audit\"\n",

@@ -1,10 +1,13 @@
 #include "app/node.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "app/external_issuers.h"
 #include "app/node_files.h"
 #include "app/node_handlers.h"
+#include "app/peer_certificates.h"
 #include "app/roles_file.h"
 #include "audit/ledger.h"
 #include "base/encoding.h"
@@ -124,7 +127,10 @@ struct Node::Parts {
       source = std::make_unique<registry::PeerSource>(
           registry::PeerSource::Options{.url = config.registry_url,
                                         .peer_token = secrets.peer_token,
-                                        .ca_file = config.peer_ca_file});
+                                        .ca_file = config.peer_ca_file,
+                                        .region = config.region.text(),
+                                        .certificate_file = config.peer_certificate,
+                                        .key_file = config.peer_key});
     }
     follower = std::make_unique<registry::Follower>(
         *source, clock, registry::Follower::Options{.directory = config.state_directory});
@@ -160,6 +166,9 @@ struct Node::Parts {
     options.listener.loops = config.loops != 0 ? config.loops : runtime::available_cores();
     options.listener.tls = !config.certificate.empty();
     options.listener.tls_files = {config.certificate.string(), config.key.string()};
+    options.listener.client_authorities = {
+        config.client_certificates, config.client_ca.string(), config.client_crl.string(),
+        config.peer_client_ca.string(), config.peer_client_crl.string()};
     options.region = config.region;
     for (const Endpoint& upstream : config.upstreams) {
       options.upstreams.emplace_back("app", "http://" + upstream.text());
@@ -191,14 +200,23 @@ struct Node::Parts {
         {"/v1/organizations/", organization_handler(*follower, *keeper, secrets.peer_token)},
     };
     if (registry_store != nullptr) {
-      out.emplace_back(
-          "/v1/registry/changes",
-          registry::feed_handler(
-              *registry_store,
-              {.peer_token = secrets.peer_token,
-               .wait_past = [this](std::uint64_t revision, std::chrono::milliseconds at_most) {
-                 return follower->wait_past(revision, at_most);
-               }}));
+      out.emplace_back("/v1/registry/changes",
+                       registry::feed_handler(
+                           *registry_store,
+                           {.peer_token = secrets.peer_token,
+                            .certificates = !config.peer_client_ca.empty(),
+                            .knows_region = [this](std::string_view region) -> std::optional<bool> {
+                              const auto snapshot = follower->current();
+                              if (snapshot->revision() == 0) return std::nullopt;
+                              return std::ranges::any_of(
+                                  snapshot->regions(),
+                                  [&](const auto& known) { return known.id.view() == region; });
+                            },
+                            .on_refused = note_refused_peer(*ledger, clock, config.region),
+                            .wait_past =
+                                [this](std::uint64_t revision, std::chrono::milliseconds at_most) {
+                                  return follower->wait_past(revision, at_most);
+                                }}));
     }
     return out;
   }
@@ -278,6 +296,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
   (void)TRY(load_routes(config));  // before anything is opened: a bad route file changes nothing
   TRY(load_roles_file(config.roles_file));
   TRY(load_external_issuers(config.external_file));
+  TRY(check_peer_certificate(config, clock));
   std::error_code error;
   std::filesystem::create_directories(config.state_directory, error);
   if (error) {
@@ -315,6 +334,10 @@ void Node::reload() {
   };
   if (!p.config.certificate.empty()) {
     note("certificate", p.config.certificate, p.door->reload_certificate());
+  }
+  if (!p.config.peer_certificate.empty()) {
+    note("peer_certificate", p.config.peer_certificate, check_peer_certificate(p.config, p.clock));
+    p.source->renew();
   }
   auto routes = load_routes(p.config);
   if (routes) {

@@ -106,6 +106,7 @@ class Loader {
       reader_.error("http.listen",
                     "is not a loopback address: give http.certificate and http.key for TLS");
     }
+    client_certificates();
     config_.loops = number("http.loops", 0, 256);
     config_.worker_threads = number("http.worker_threads", 4, 256);
     config_.http2 = reader_.boolean("http.http2").value_or(true);
@@ -114,6 +115,54 @@ class Loader {
     duration("http.idle_ms", config_.idle_ms, 100);
     duration("http.drain_notice_ms", config_.drain_notice_ms, 0);
     duration("http.drain_ms", config_.drain_ms, 100);
+  }
+
+  void client_certificates() {
+    using runtime::ClientCertificates;
+    const std::string mode = reader_.text("http.client_certificates").value_or("off");
+    config_.client_ca = optional_path("http.client_ca");
+    config_.client_crl = optional_path("http.client_crl");
+    if (mode == "optional") {
+      config_.client_certificates = ClientCertificates::optional;
+    } else if (mode == "required") {
+      config_.client_certificates = ClientCertificates::required;
+    } else if (mode != "off") {
+      reader_.error("http.client_certificates", "must be \"off\", \"optional\" or \"required\"");
+      return;
+    }
+    const bool off = config_.client_certificates == ClientCertificates::off;
+    if (!off && config_.certificate.empty()) {
+      reader_.error("http.client_certificates", "needs TLS: give http.certificate and http.key");
+    }
+    if (!off && config_.client_ca.empty()) {
+      reader_.error("http.client_certificates", "needs http.client_ca: whose certificates count?");
+    }
+    if (off && !(config_.client_ca.empty() && config_.client_crl.empty())) {
+      reader_.error("http.client_ca",
+                    "has no effect: write http.client_certificates = \"optional\" or \"required\"");
+    }
+  }
+
+  // Two kinds of authorities on one listener: OpenSSL looks at revocation for all of them or none.
+  void peer_certificates() {
+    config_.peer_certificate = optional_path("peers.certificate");
+    config_.peer_key = optional_path("peers.key");
+    config_.peer_client_ca = optional_path("peers.client_ca");
+    config_.peer_client_crl = optional_path("peers.client_crl");
+    if (config_.peer_certificate.empty() != config_.peer_key.empty()) {
+      reader_.error("peers", "needs both certificate and key, or neither");
+    }
+    if (!config_.peer_client_ca.empty() && config_.certificate.empty()) {
+      reader_.error("peers.client_ca", "needs TLS: give http.certificate and http.key");
+    }
+    if (config_.peer_client_ca.empty() && !config_.peer_client_crl.empty()) {
+      reader_.error("peers.client_crl", "has no effect without peers.client_ca");
+    }
+    if (!config_.client_ca.empty() && !config_.peer_client_ca.empty() &&
+        config_.client_crl.empty() != config_.peer_client_crl.empty()) {
+      reader_.error("peers.client_crl",
+                    "and http.client_crl: give both or neither (an empty list is one)");
+    }
   }
 
   void stores() {
@@ -126,6 +175,7 @@ class Loader {
         path("peers.token_file", "a file (mode 0600) with the token nodes share");
     config_.pepper_file = optional_path("peers.pepper_file");
     config_.peer_ca_file = optional_path("peers.ca_file");
+    peer_certificates();
     if (source == "peer") {
       config_.registry_source = RegistrySource::peer;
       config_.registry_url = base_url("registry.url", "the master region's door, https://...");

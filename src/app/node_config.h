@@ -9,6 +9,9 @@
 //     listen = "127.0.0.1:8443"
 //     certificate = "door.pem"          # both absent: plain HTTP, on loopback only
 //     key = "door.key"
+//     client_certificates = "off"       # of clients: "off", "optional" or "required",
+//     client_ca = "clients.pem"         # by these authorities
+//     client_crl = "clients.crl"        # and on none of these revocation lists; optional
 //     loops = 2                         # event loops, one thread each; absent: one per core
 //     worker_threads = 4
 //     http2 = true                      # false: HTTP/1.1 alone
@@ -27,6 +30,10 @@
 //   [peers]
 //     token_file = "peer.token"         # nodes prove themselves to each other with it
 //     ca_file = "ca.pem"                # authorities for the other regions' doors; absent: the system's
+//     certificate = "peer.pem"          # and with a certificate that says which region they are; optional
+//     key = "peer.key"
+//     client_ca = "peers.pem"           # whose certificates the registry's feed demands; absent: none
+//     client_crl = "peers.crl"          # optional
 //     pepper_file = "pepper"            # for verified domains, the same everywhere; optional
 //   [issuer]
 //     url = "https://ca.example.com"    # what tokens name as their issuer: this region's door
@@ -63,6 +70,7 @@
 #include "base/result.h"
 #include "domain/names.h"
 #include "gateway/request_limits.h"
+#include "runtime/client_certificate.h"
 
 namespace domicile::app {
 
@@ -85,6 +93,9 @@ struct NodeConfig {
   Endpoint listen;
   Path certificate;  // empty: plain HTTP, allowed on loopback only
   Path key;
+  runtime::ClientCertificates client_certificates = runtime::ClientCertificates::off;
+  Path client_ca;
+  Path client_crl;     // empty: revocation is not looked at
   unsigned loops = 0;  // 0: one per core
   unsigned worker_threads = 4;
   bool http2 = true;
@@ -101,8 +112,12 @@ struct NodeConfig {
   Path registry_dsn_file;
   std::string registry_url;
   Path peer_token_file;
-  Path pepper_file;   // empty: nobody signs in by e-mail domain
-  Path peer_ca_file;  // empty: the system's authorities
+  Path pepper_file;       // empty: nobody signs in by e-mail domain
+  Path peer_ca_file;      // empty: the system's authorities
+  Path peer_certificate;  // this node's, for its peers; empty: none is shown
+  Path peer_key;
+  Path peer_client_ca;   // empty: peers need no certificate
+  Path peer_client_crl;  // empty: revocation is not looked at
 
   std::string issuer_url;
   Path issuer_key_file;

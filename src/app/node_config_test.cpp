@@ -102,6 +102,44 @@ TEST(NodeConfig, ReadsSeveralUpstreamsAndRates) {
   EXPECT_THAT(error.message, HasSubstr("'limits.client_burst' needs limits.client_per_second"));
 }
 
+TEST(NodeConfig, ReadsCertificatesOfClientsAndPeersAndRefusesHalfOfThem) {
+  const auto with = [](std::string_view http, std::string_view peers) {
+    std::string text(kGood);
+    text.replace(text.find("[database]"), 0, std::string(http) + "\n");
+    text.replace(text.find("[issuer]"), 0, std::string(peers) + "\n");
+    return parse_node_config(text, "node.toml", "/etc/domicile");
+  };
+  const auto config = with(
+      "client_certificates = \"required\"\nclient_ca = \"clients.pem\"\nclient_crl = \"c.crl\"",
+      "certificate = \"peer.pem\"\nkey = \"peer.key\"\nclient_ca = \"peers.pem\"\nclient_crl = "
+      "\"p.crl\"");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->client_certificates, runtime::ClientCertificates::required);
+  EXPECT_EQ(config->client_ca, "/etc/domicile/clients.pem");
+  EXPECT_EQ(config->client_crl, "/etc/domicile/c.crl");
+  EXPECT_EQ(config->peer_certificate, "/etc/domicile/peer.pem");
+  EXPECT_EQ(config->peer_client_ca, "/etc/domicile/peers.pem");
+  for (const auto& [http, peers, complaint] :
+       std::vector<std::tuple<const char*, const char*, const char*>>{
+           {"client_certificates = \"perhaps\"", "", "must be \"off\", \"optional\""},
+           {"client_certificates = \"optional\"", "", "needs http.client_ca"},
+           {"client_ca = \"c.pem\"", "", "has no effect"},
+           {"client_crl = \"c.crl\"", "", "has no effect"},
+           {"", "certificate = \"p.pem\"", "needs both certificate and key"},
+           {"", "client_crl = \"p.crl\"", "has no effect without peers.client_ca"},
+           {"client_certificates = \"optional\"\nclient_ca = \"c.pem\"\nclient_crl = \"c.crl\"",
+            "client_ca = \"p.pem\"", "give both or neither"}}) {
+    const auto refused = with(http, peers);
+    ASSERT_FALSE(refused) << complaint;
+    EXPECT_THAT(refused.error().message, HasSubstr(complaint));
+  }
+  constexpr std::string_view kTls = "certificate = \"door.pem\"\nkey = \"door.key\"\n";
+  std::string plain(kGood);
+  plain.replace(plain.find(kTls), kTls.size(),
+                "client_certificates = \"optional\"\nclient_ca = \"c.pem\"\n");
+  EXPECT_THAT(parse_node_config(plain, "node.toml", "/").error().message, HasSubstr("needs TLS"));
+}
+
 TEST(NodeConfig, ReportsEveryErrorAtOnceWithItsLine) {
   std::string text = without("key = \"door.key\"\n");
   text.replace(text.find("127.0.0.1:8443"), 14, "everywhere");

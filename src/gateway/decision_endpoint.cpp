@@ -170,7 +170,7 @@ http::Responder* DecisionEndpoint::authorize(http::Exchange& exchange,
   }
   domain::Event event = gateway_.event_of(exchange, wire::Method::other, facts);
   event.source_ip = client_ip(head, exchange.peer_ip());
-  event.details = {{"asked_by", exchange.peer_ip()}};
+  event.details.emplace_back("asked_by", exchange.peer_ip());
   RequestLimits& limits = gateway_.limits();
   const SteadyTime now = gateway_.context().loop.now();
   // Without the client's address every client would be the proxy: then the proxy is not limited.
@@ -249,7 +249,7 @@ http::Responder* DecisionEndpoint::issue_context(http::Exchange& exchange,
   facts.match = {policy::MatchOutcome::found, &context_rule_, {}};
   facts.organization_header = *organization;
   domain::Event event = gateway_.event_of(exchange, head.method, facts);
-  event.details = {{"job_epoch", std::to_string(*epoch)}};
+  event.details.emplace_back("job_epoch", std::to_string(*epoch));
   const std::int64_t now_s = gateway_.clock().unix_seconds();
   std::shared_ptr<const domain::Principal> principal;
   if (head.has_authorization) {

@@ -89,6 +89,9 @@ Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head
   add(out, "X-Forwarded-For", forwarded.peer_ip);
   add(out, "X-Forwarded-Proto", forwarded.encrypted ? "https" : "http");
   add(out, "Domicile-Request-Id", forwarded.request_id);
+  if (!forwarded.client_certificate.empty()) {
+    add(out, "Domicile-Client-Certificate", forwarded.client_certificate);
+  }
   TRY(write_identity(out, route, signer, now_s));
   out.append("\r\n");
   return {};

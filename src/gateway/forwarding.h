@@ -17,6 +17,7 @@ namespace domicile::gateway {
 struct Forwarded {
   std::string_view peer_ip;
   std::string_view request_id;
+  std::string_view client_certificate;  // its fingerprint; empty: none
   bool encrypted = false;
   bool forward_authorization = false;
   bool websocket = false;  // the handshake's upgrade is followed

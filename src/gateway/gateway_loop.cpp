@@ -18,6 +18,8 @@ using domain::Outcome;
 using policy::AuditStrictness;
 using policy::DenialReason;
 
+constexpr std::string_view kCertificateDetail = "client_certificate";
+
 Activity activity_of(wire::Method method) {
   switch (method) {
     case wire::Method::get:
@@ -167,10 +169,12 @@ ProxyExchange& GatewayLoop::take_exchange() {
 
 http::Responder* GatewayLoop::begin(http::Exchange& exchange, const wire::RequestHead& head,
                                     const wire::CleanPath& path) {
+  if (!certificate_holds(exchange)) return nullptr;
   if (decisions_.takes(path.decoded)) return decisions_.begin(exchange, head, path);
   if (const http::Handler* handler = mounts_.find(path.decoded)) {
     return mounts_.begin(*handler, exchange, head, path);
   }
+  if (!shows_what_is_required(exchange)) return nullptr;
   if (!accepts_host(head.host)) {
     exchange.refuse(421, "unknown_host", "This door does not answer for that host name.",
                     http::AfterAnswer::close);
@@ -245,8 +249,12 @@ http::Responder* GatewayLoop::decide(http::Exchange& exchange, const wire::Reque
   if (!tunnel) return nullptr;
   ProxyExchange& proxied = take_exchange();
   proxied.prepare(exchange, head, *pool_of_rule_[permit->rule().index]);
+  const auto* certificate = exchange.client_certificate();
   const Forwarded forwarded{.peer_ip = exchange.peer_ip(),
                             .request_id = exchange.request_id(),
+                            .client_certificate = certificate != nullptr && certificate->of_client
+                                                      ? std::string_view(certificate->fingerprint)
+                                                      : std::string_view(),
                             .encrypted = exchange.encrypted(),
                             .forward_authorization = options_.forward_authorization,
                             .websocket = *tunnel != nullptr};
@@ -349,6 +357,7 @@ void GatewayLoop::note_denial(Event event, const domain::Principal* principal,
     event.source_ip.clear();
     event.operation.clear();
     event.resource.clear();
+    std::erase_if(event.details, [](const auto& d) { return d.first == kCertificateDetail; });
   } else if (principal != nullptr) {
     event.actor = principal->subject;
     event.acting_organization = principal->organization;
@@ -380,6 +389,10 @@ Event GatewayLoop::event_of(const http::Exchange& exchange, wire::Method method,
   event.region = options_.region;
   event.source_ip = exchange.peer_ip();
   event.request_id = exchange.request_id();
+  // The fingerprint alone: a certificate's names are a person's.
+  if (const auto* certificate = exchange.client_certificate()) {
+    event.details.emplace_back(kCertificateDetail, certificate->fingerprint);
+  }
   const policy::RouteRule* rule = facts.match.rule;
   event.activity = rule != nullptr ? rule->activity : activity_of(method);
   if (rule != nullptr) {

@@ -4,6 +4,7 @@
 // message.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,7 @@ class GatewayLoop final : public http::Service {
   void distrust(const std::string& issuer);
   void set_revocations(std::shared_ptr<const token::RevocationSet> revocations);
   void drain() override { tunnels_.drain(); }
+  void certificate_refused(const std::string& peer_ip, std::string_view reason) override;
   Authenticator& authenticator() { return authenticator_; }
 
   // For the exchanges of this loop.
@@ -91,6 +93,9 @@ class GatewayLoop final : public http::Service {
  private:
   struct Counters;
   bool accepts_host(std::string_view host) const;
+  // False: answered.
+  bool certificate_holds(http::Exchange& exchange) const;
+  bool shows_what_is_required(http::Exchange& exchange) const;
   http::Responder* decide(http::Exchange& exchange, const wire::RequestHead& head,
                           const wire::CleanPath& path, const policy::RequestFacts& facts,
                           const std::shared_ptr<const domain::Principal>& principal);
@@ -130,6 +135,11 @@ class GatewayLoop final : public http::Service {
   Tunnels tunnels_;
   wire::ResponseHead response_head_;
   std::string head_buffer_;
+  struct RefusedCertificates {
+    SteadyTime quiet_until{};
+    std::uint32_t count = 0;  // since the last event
+  };
+  std::map<std::string_view, RefusedCertificates> refused_certificates_;  // by reason
 };
 
 }  // namespace domicile::gateway

@@ -75,6 +75,10 @@ Error error_of(CURLcode code, const Answer& answer, const char* detail, const st
       return {Code::invalid, fmt::format("{}: not an address: {}", url, why), ""};
     case CURLE_WEIRD_SERVER_REPLY:
       return {Code::invalid, fmt::format("{}: not an HTTP answer: {}", url, why), ""};
+    case CURLE_SSL_CERTPROBLEM:
+      return {Code::invalid,
+              fmt::format("{}: this node's own certificate or key cannot be used: {}", url, why),
+              ""};
     case CURLE_SSL_CACERT_BADFILE:
       return {Code::invalid,
               fmt::format("{}: the file of certificate authorities cannot be read: {}", url, why),
@@ -150,6 +154,11 @@ Result<Response> Client::send(const ClientRequest& request) {
   s.set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(s.options.connect_ms.count()));
   s.set(CURLOPT_TIMEOUT_MS, static_cast<long>(total.count()));
   if (!s.options.ca_file.empty()) s.set(CURLOPT_CAINFO, s.options.ca_file.c_str());
+  s.set(CURLOPT_CA_CACHE_TIMEOUT, 0L);  // each new connection reads the files as they are
+  if (!s.options.certificate_file.empty()) {
+    s.set(CURLOPT_SSLCERT, s.options.certificate_file.c_str());
+    s.set(CURLOPT_SSLKEY, s.options.key_file.c_str());
+  }
   s.set(CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
   s.set(CURLOPT_WRITEFUNCTION, &on_body);
   s.set(CURLOPT_WRITEDATA, &answer);

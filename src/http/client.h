@@ -23,7 +23,9 @@
 namespace domicile::http {
 
 struct ClientOptions {
-  std::filesystem::path ca_file;  // PEM; empty: the system's authorities
+  std::filesystem::path ca_file;           // PEM; empty: the system's authorities
+  std::filesystem::path certificate_file;  // PEM, shown to servers that ask; empty: none
+  std::filesystem::path key_file;
   std::chrono::milliseconds connect_ms{5'000};
   std::chrono::milliseconds total_ms{15'000};
   std::size_t body_bytes_max = 64 * 1024;

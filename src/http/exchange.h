@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/client_certificate.h"
 #include "wire/http1_path.h"
 #include "wire/http1_request.h"
 #include "wire/http1_response.h"
@@ -43,6 +44,8 @@ class Exchange {
   std::string_view request_id() const { return {request_id_.data(), request_id_.size()}; }
   virtual const std::string& peer_ip() const = 0;
   virtual bool encrypted() const = 0;
+  // What the client proved in the TLS handshake; null: nothing.
+  virtual const runtime::ClientCertificate* client_certificate() const = 0;
   virtual ServerContext& context() = 0;
 
   // The body starts to flow (after 100 Continue, if the client waits for that), or flows again.
@@ -87,6 +90,10 @@ class Service {
                            const wire::CleanPath& path) = 0;
   // The server has begun to drain: whatever would go on for ever must come to its end.
   virtual void drain() {}
+  // A TLS handshake that failed for the client's certificate; certificate_fault_of() tells the reason.
+  virtual void certificate_refused(const std::string& peer_ip, std::string_view reason) {
+    (void)peer_ip, (void)reason;
+  }
 };
 
 }  // namespace domicile::http

@@ -209,6 +209,10 @@ void Http2Connection::end_if_idle() {
   go_away(NGHTTP2_NO_ERROR);
 }
 
+void Http2Connection::check_certificate(const runtime::TlsContext& tls) {
+  if (!connection_.certificate_holds(tls)) go_away(NGHTTP2_NO_ERROR);
+}
+
 void Http2Connection::gone() {
   if (state_ == State::closed) return;
   state_ = State::closed;

@@ -39,12 +39,16 @@ class Http2Connection final : public ClientConnection, private runtime::Connecti
   void drain_begun() override;
   void end_if_idle() override;
   void cut() override { gone(); }
+  void check_certificate(const runtime::TlsContext& tls) override;
 
   // For its streams.
   ServerContext& context() { return context_; }
   nghttp2_session* session() { return session_; }
   const std::string& peer_ip() const { return peer_ip_; }
   bool encrypted() const { return connection_.encrypted(); }
+  const runtime::ClientCertificate* client_certificate() const {
+    return connection_.client_certificate();
+  }
   bool crowded() const { return connection_.backlog() >= context_.limits.output_bytes_high; }
   void queue(std::string_view first, std::string_view second);
   void flush();        // takes what the session has to send, as far as the client keeps up

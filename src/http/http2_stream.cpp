@@ -21,6 +21,9 @@ Http2Stream::~Http2Stream() { CHECK(responder_ == nullptr); }
 
 const std::string& Http2Stream::peer_ip() const { return connection_.peer_ip(); }
 bool Http2Stream::encrypted() const { return connection_.encrypted(); }
+const runtime::ClientCertificate* Http2Stream::client_certificate() const {
+  return connection_.client_certificate();
+}
 ServerContext& Http2Stream::context() { return connection_.context(); }
 
 void Http2Stream::begin(const wire::RequestHead& head, wire::Fault fault, bool ends) {

@@ -52,6 +52,7 @@ class Http2Stream final : public Exchange, public runtime::Disposable {
 
   const std::string& peer_ip() const override;
   bool encrypted() const override;
+  const runtime::ClientCertificate* client_certificate() const override;
   ServerContext& context() override;
   void want_body() override;
   void pause_body() override { body_wanted_ = false; }

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/client_certificate.h"
+
 namespace domicile::http {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;  // names in lower case
@@ -22,6 +24,7 @@ struct Request {
   std::string peer_ip;     // address of the client's socket, without port
   std::string request_id;  // made by the server, also in its answer
   bool tls = false;
+  std::optional<runtime::ClientCertificate> certificate;  // what the client proved in the handshake
 
   // The value of the only header with this (lower-case) name; nullopt when absent.
   std::optional<std::string_view> header(std::string_view name) const;

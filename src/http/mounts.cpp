@@ -143,6 +143,7 @@ Responder* Mounts::begin(const Handler& handler, Exchange& exchange, const wire:
   call->request.peer_ip = exchange.peer_ip();
   call->request.request_id = exchange.request_id();
   call->request.tls = exchange.encrypted();
+  if (const auto* shown = exchange.client_certificate()) call->request.certificate = *shown;
   return HandlerCall::start(std::move(call));
 }
 

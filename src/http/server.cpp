@@ -24,7 +24,7 @@ Result<std::shared_ptr<const TlsContext>> make_tls(const ListenerOptions& listen
   std::vector<std::string> protocols = {"http/1.1"};
   if (limits.http2.offered) protocols.insert(protocols.begin(), "h2");
   return TlsContext::server(listener.tls_files.certificate_path, listener.tls_files.key_path,
-                            std::move(protocols));
+                            protocols, listener.client_authorities);
 }
 }  // namespace
 

@@ -68,7 +68,7 @@ void ServerConnection::set_write_deadline() {
 }
 
 bool ServerConnection::will_close() {
-  if (!persistent_ || !body_done() || context_.draining ||
+  if (!persistent_ || !body_done() || context_.draining || disbelieved_ ||
       requests_ >= context_.limits.requests_per_connection_max) {
     told_close_ = true;
   }
@@ -80,7 +80,7 @@ void ServerConnection::finish(std::span<const wire::Field>) {
   responder_ = nullptr;
   if (phase_ == Phase::closed) return;
   // A drain that began after the answer's head leaves the client one more request: it was not told.
-  if (told_close_ || !persistent_ || !body_done()) {
+  if (told_close_ || !persistent_ || disbelieved_ || !body_done()) {
     in_ = std::string();
     pending_ = false;
     connection_.finish_writing();

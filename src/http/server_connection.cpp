@@ -295,7 +295,21 @@ void ServerConnection::on_drained() {
   if (responder_ != nullptr) responder_->on_drained();
 }
 
-void ServerConnection::on_broken() { gone(); }
+// A client of TLS 1.3 is sending already when its certificate is refused: a reset, which a close with
+// bytes unread would be, could cost it the alert that says why.
+void ServerConnection::on_broken() {
+  const std::string_view fault = connection_.certificate_fault();
+  if (fault.empty() || phase_ == Phase::closed) {
+    gone();
+    return;
+  }
+  if (phase_ == Phase::handshake) {
+    context_.counters.handshakes_failed.add();
+    context_.service->certificate_refused(peer_ip_, fault);
+    enter(Phase::lingering);
+  }
+  if (!connection_.discard_input()) gone();
+}
 
 void ServerConnection::gone() {
   if (phase_ == Phase::closed) return;
@@ -304,6 +318,12 @@ void ServerConnection::gone() {
   connection_.close();
   if (Responder* responder = std::exchange(responder_, nullptr)) responder->on_gone();
   context_.remove(*this);
+}
+
+void ServerConnection::check_certificate(const runtime::TlsContext& tls) {
+  if (disbelieved_ || connection_.certificate_holds(tls)) return;
+  disbelieved_ = true;
+  if (phase_ == Phase::idle || phase_ == Phase::head || phase_ == Phase::tunnel) gone();
 }
 
 void ServerConnection::end_if_idle() {

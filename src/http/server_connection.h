@@ -31,6 +31,9 @@ class ServerConnection final : public ClientConnection,
 
   const std::string& peer_ip() const override { return peer_ip_; }
   bool encrypted() const override { return connection_.encrypted(); }
+  const runtime::ClientCertificate* client_certificate() const override {
+    return connection_.client_certificate();
+  }
   ServerContext& context() override { return context_; }
 
   void want_body() override;
@@ -48,6 +51,7 @@ class ServerConnection final : public ClientConnection,
 
   void end_if_idle() override;
   void cut() override { gone(); }
+  void check_certificate(const runtime::TlsContext& tls) override;
 
  private:
   enum class Phase { handshake, idle, head, body, answering, tunnel, lingering, closed };
@@ -94,6 +98,7 @@ class ServerConnection final : public ClientConnection,
   bool persistent_ = true;
   bool in_begin_ = false;
   bool answer_begun_ = false;
+  bool disbelieved_ = false;
   bool told_close_ = false;  // this answer's head says that the connection closes
   int minor_version_ = 1;
   ClientBody client_body_ = ClientBody::as_is;  // of the answer under way

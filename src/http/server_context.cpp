@@ -110,6 +110,10 @@ void ServerContext::close_idle() {
   for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->end_if_idle();
 }
 
+void ServerContext::check_certificates(const runtime::TlsContext& tls) {
+  for (std::size_t i = connections_.size(); i-- > 0;) connections_[i]->check_certificate(tls);
+}
+
 void ServerContext::destroy_all() {
   while (!connections_.empty()) connections_.back()->cut();
 }

@@ -14,6 +14,7 @@
 #include "http/metrics.h"
 #include "http/server_options.h"
 #include "runtime/loop.h"
+#include "runtime/tls.h"
 #include "wire/http2_request.h"
 
 namespace domicile::http {
@@ -51,6 +52,8 @@ class ClientConnection : public runtime::Disposable {
   virtual void drain_begun() {}    // no new requests, once the client knows
   virtual void end_if_idle() = 0;  // draining: with a last look at what the client may have sent
   virtual void cut() = 0;          // now
+  // Ends, with what is under way at the latest, when this context does not believe the certificate.
+  virtual void check_certificate(const runtime::TlsContext& tls) = 0;
 
  private:
   friend class ServerContext;
@@ -82,6 +85,8 @@ class ServerContext {
   std::size_t size() const { return connections_.size(); }
   void tell_drain();
   void close_idle();
+  // New authorities or revocation lists: whose certificate they do not believe ends.
+  void check_certificates(const runtime::TlsContext& tls);
   void destroy_all();
   ~ServerContext();
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 
+#include "runtime/client_certificate.h"
 #include "wire/http1_fields.h"
 
 namespace domicile::http {
@@ -22,6 +23,7 @@ struct ListenerOptions {
   unsigned loops = 1;                 // one thread each; available_cores() for all there are
   bool tls = false;
   TlsFiles tls_files;
+  runtime::ClientAuthorities client_authorities;  // with tls only
 };
 
 // What an HTTP/2 client may have under way, and how much it may ask of us for nothing. A budget is

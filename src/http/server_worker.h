@@ -40,7 +40,10 @@ class ServerWorker final : private runtime::Loop::Watcher {
 
   // On the loop's thread, by message.
   Service& service() { return *service_; }
-  void set_tls(std::shared_ptr<const runtime::TlsContext> tls) { tls_ = std::move(tls); }
+  void set_tls(std::shared_ptr<const runtime::TlsContext> tls) {
+    tls_ = std::move(tls);
+    context_.check_certificates(*tls_);
+  }
   void drain();
 
  private:

@@ -84,6 +84,80 @@ TEST(Feed, OnlyPeersMayAsk) {
   EXPECT_FALSE(is_peer(request("Bearer "), Secret())) << "an empty token admits nobody";
 }
 
+// Counts who gets as far as its changes; whoever is refused must not.
+class CountingStore final : public RegistryStore {
+ public:
+  Result<RegistryDelta> changes(const RegistryHead&, unsigned) override {
+    ++asked;
+    return RegistryDelta{};
+  }
+  Result<RegistryHead> head() override { return RegistryHead{}; }
+  Result<std::vector<domain::Region>> regions() override { return none(); }
+  Result<std::vector<store::RegionCount>> counts() override { return none(); }
+  Result<RegistryEntryDetails> show(const domain::OrgKey&) override { return none(); }
+  Result<std::optional<domain::OrgKey>> key_of(const domain::Slug&) override { return none(); }
+  Result<std::vector<RegistryEntryDetails>> list(const RegistryFilter&) override { return none(); }
+  Result<RegistryChange> create(const std::string&, const domain::OrgKey&, const domain::Slug&,
+                                const domain::RegionId&,
+                                std::span<const domain::DomainHash>) override {
+    return none();
+  }
+  Result<RegistryChange> place(const std::string&, const domain::OrgKey&, domain::Epoch,
+                               domain::PlacementState) override {
+    return none();
+  }
+  Result<RegistryChange> change_domains(const std::string&, const domain::OrgKey&,
+                                        std::span<const domain::DomainHash>,
+                                        std::span<const domain::DomainHash>) override {
+    return none();
+  }
+  Result<void> adopt_pepper(const Secret&) override { return none(); }
+  int asked = 0;
+
+ private:
+  static std::unexpected<Error> none() { return fail(Code::not_found, "not in this store"); }
+};
+
+TEST(Feed, WithCertificatesTheTokenAloneIsNotEnough) {
+  CountingStore store;
+  std::vector<std::string> refused;
+  std::optional<bool> known = true;
+  const auto feed = feed_handler(
+      store, {.peer_token = Secret(std::string("peer-token")),
+              .certificates = true,
+              .knows_region =
+                  [&](std::string_view region) { return region == "us-east-1" ? known : false; },
+              .on_refused = [&](const http::Request&,
+                                std::string_view reason) { refused.emplace_back(reason); },
+              .wait_past = {}});
+  runtime::ClientCertificate certificate;
+  certificate.of_peer = true;
+  certificate.regions = {"us-east-1", "mars-north-1"};
+  const auto ask = [&](const runtime::ClientCertificate& shown, const char* claimed) {
+    http::Request asked = request("Bearer peer-token");
+    asked.certificate = shown;
+    if (claimed != nullptr) asked.headers.emplace_back("domicile-region", claimed);
+    return feed(asked).status;
+  };
+  EXPECT_EQ(feed(request("Bearer peer-token")).status, 403);
+  EXPECT_EQ(ask(certificate, nullptr), 403);
+  EXPECT_EQ(ask(certificate, "ca-central-1"), 403);
+  EXPECT_EQ(ask(certificate, "mars-north-1"), 403);
+  runtime::ClientCertificate of_a_client = certificate;  // by an authority of clients
+  of_a_client.of_peer = false;
+  of_a_client.of_client = true;
+  EXPECT_EQ(ask(of_a_client, "us-east-1"), 403);
+  EXPECT_THAT(refused, testing::ElementsAre("peer_certificate_required", "peer_region_mismatch",
+                                            "peer_region_mismatch", "peer_region_unknown",
+                                            "peer_certificate_required"));
+  known = std::nullopt;  // the node has just started
+  EXPECT_EQ(ask(certificate, "us-east-1"), 503);
+  EXPECT_EQ(store.asked, 0);
+  known = true;
+  EXPECT_EQ(ask(certificate, "us-east-1"), 200);
+  EXPECT_EQ(refused.size(), 5u);
+}
+
 TEST(RegistryFile, ReadsJurisdictionsAndRegions) {
   const auto file = parse_registry_file(R"(
 [[jurisdiction]]

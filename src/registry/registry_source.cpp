@@ -16,6 +16,15 @@ std::string reason_of(const http::Response& response) {
   return body["reason"].get<std::string>();
 }
 
+http::Client make_client(const PeerSource::Options& options) {
+  return http::Client({.ca_file = options.ca_file,
+                       .certificate_file = options.certificate_file,
+                       .key_file = options.key_file,
+                       .connect_ms = std::chrono::milliseconds(3000),
+                       .total_ms = std::chrono::milliseconds(15'000),
+                       .body_bytes_max = options.body_bytes_max});
+}
+
 }  // namespace
 
 Result<RegistryDelta> StoreSource::changes(const RegistryHead& known, unsigned limit,
@@ -24,15 +33,13 @@ Result<RegistryDelta> StoreSource::changes(const RegistryHead& known, unsigned l
 }
 
 PeerSource::PeerSource(Options options)
-    : options_(std::move(options)),
-      client_({.ca_file = options_.ca_file,
-               .connect_ms = std::chrono::milliseconds(3000),
-               .total_ms = std::chrono::milliseconds(15'000),
-               .body_bytes_max = options_.body_bytes_max}) {}
+    : options_(std::move(options)), client_(make_client(options_)) {}
 
 Result<RegistryDelta> PeerSource::changes(const RegistryHead& known, unsigned limit,
                                           std::chrono::milliseconds wait) {
+  if (renew_.exchange(false)) client_ = make_client(options_);
   http::ClientRequest request;
+  if (!options_.region.empty()) request.headers = {{"domicile-region", options_.region}};
   request.url = fmt::format("{}/v1/registry/changes?since={}&chain={}&registry={}&limit={}&wait={}",
                             options_.url, known.revision, to_hex(domain_bytes(known.chain)),
                             known.registry_id, limit, wait.count());
@@ -55,6 +62,13 @@ Result<RegistryDelta> PeerSource::changes(const RegistryHead& known, unsigned li
     return fail(Code::unauthenticated,
                 fmt::format("{} refuses this node's peer token; all nodes need the same one",
                             options_.url));
+  }
+  if (response.status == 403) {
+    return fail(
+        Code::unauthenticated,
+        fmt::format("{} refuses this node's certificate ({}): peers.certificate must be one by an "
+                    "authority of its peers.client_ca and hold the URI {}{}",
+                    options_.url, reason, runtime::ClientCertificate::kRegionUri, options_.region));
   }
   return fail(Code::unavailable,
               fmt::format("{} answered {} {}", options_.url, response.status, reason));

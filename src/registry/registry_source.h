@@ -2,6 +2,7 @@
 // the master region's node elsewhere. One thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -18,6 +19,8 @@ class RegistrySource {
   // once.
   virtual Result<RegistryDelta> changes(const RegistryHead& known, unsigned limit,
                                         std::chrono::milliseconds wait) = 0;
+  // From any thread: files were replaced, so the next question goes over a new connection.
+  virtual void renew() {}
 };
 
 // Does not wait: the follower asks the database again after its poll interval.
@@ -37,15 +40,20 @@ class PeerSource final : public RegistrySource {
   struct Options {
     std::string url;  // base of the master region's door, "https://ca.example.com"
     Secret peer_token;
-    std::filesystem::path ca_file;  // empty: the system's authorities
+    std::filesystem::path ca_file;           // empty: the system's authorities
+    std::string region;                      // of this node; the certificate must name it as well
+    std::filesystem::path certificate_file;  // this node's; empty: none is shown
+    std::filesystem::path key_file;
     std::size_t body_bytes_max = 32u << 20;
   };
   explicit PeerSource(Options options);
   Result<RegistryDelta> changes(const RegistryHead& known, unsigned limit,
                                 std::chrono::milliseconds wait) override;
+  void renew() override { renew_ = true; }
 
  private:
   Options options_;
+  std::atomic<bool> renew_{false};
   http::Client client_;
 };
 

@@ -25,6 +25,7 @@ Connection::Connection(Loop& loop, Fd fd, SslPtr tls, bool connecting, Owner& ow
       owner_(owner),
       connecting_(connecting),
       handshaking_(tls_ != nullptr && SSL_is_init_finished(tls_.get()) == 0) {
+  if (tls_ != nullptr && !handshaking_) certificate_ = client_certificate_of(tls_.get());
   if (!loop_.watch(fd_, *this)) fail_later();
 }
 
@@ -102,11 +103,19 @@ void Connection::handshake() {
   if (done == 1) {
     handshaking_ = false;
     readable_ = true;  // the first request may have come with the last flight
+    certificate_ = client_certificate_of(tls_.get());
     owner_.on_connected();
     return;
   }
   const int error = SSL_get_error(tls_.get(), done);
-  if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) broken_ = true;
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return;
+  broken_ = true;
+  certificate_fault_ = certificate_fault_of(tls_.get());
+  if (!certificate_fault_.empty()) ::shutdown(fd_.get(), SHUT_WR);  // behind the alert
+}
+
+bool Connection::certificate_holds(const TlsContext& context) const {
+  return certificate_ == nullptr || context.believes(*tls_);
 }
 
 Connection::Read Connection::read() {

@@ -44,6 +44,13 @@ class Connection final : private Loop::Watcher {
   bool ready() const { return open() && !connecting_ && !handshaking_; }
   bool encrypted() const { return tls_ != nullptr; }
   int fd() const { return fd_.get(); }
+  // What the other side of an accepted TLS connection has proved; null: nothing.
+  const ClientCertificate* client_certificate() const { return certificate_.get(); }
+  // Whether it would be believed in a handshake of this context as well; true without one.
+  bool certificate_holds(const TlsContext& context) const;
+  // After on_broken() in the handshake: certificate_fault_of() it. Not "": the alert and our end are
+  // out, the socket is open still, and on_broken() comes again with what the peer sends.
+  std::string_view certificate_fault() const { return certificate_fault_; }
 
   Read read();
   bool readable() const { return readable_; }  // something may be there that was not read yet
@@ -95,6 +102,8 @@ class Connection final : private Loop::Watcher {
   bool ended_ = false;  // our FIN is out
   bool resume_queued_ = false;
   bool flush_queued_ = false;
+  std::unique_ptr<const ClientCertificate> certificate_;
+  std::string_view certificate_fault_;
   std::string queue_;
   std::size_t queue_sent_ = 0;
   std::uint64_t sent_bytes_ = 0;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "runtime/client_certificate.h"
 
 struct ssl_ctx_st;
 struct ssl_st;
@@ -24,15 +25,17 @@ class TlsContext {
   // `alpn`: protocols in order of preference; a client that offers others only is refused.
   static Result<std::shared_ptr<const TlsContext>> server(const std::string& certificate_path,
                                                           const std::string& key_path,
-                                                          std::vector<std::string> alpn);
+                                                          const std::vector<std::string>& alpn,
+                                                          const ClientAuthorities& clients = {});
   ~TlsContext();
 
   SslPtr accept(int fd) const;  // a server's end on a connected socket
+  // Verifies the client's certificate of another context's connection as this one would.
+  bool believes(ssl_st& ssl) const;
 
  private:
-  TlsContext(ssl_ctx_st* context, std::vector<std::string> alpn);
+  explicit TlsContext(ssl_ctx_st* context) : context_(context) {}
   ssl_ctx_st* context_;
-  std::string alpn_;  // wire form: length-prefixed names
 };
 
 }  // namespace domicile::runtime

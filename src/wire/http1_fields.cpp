@@ -30,7 +30,7 @@ void for_each_token(std::string_view list, Visit visit) {
 // another target or method than the one that was decided about.
 bool speaks_for_a_proxy(std::string_view name) {
   for (const std::string_view start :
-       {"x-forwarded-", "x-original-", "x-http-method", "x-envoy-"}) {
+       {"x-forwarded-", "x-original-", "x-http-method", "x-envoy-", "x-ssl-", "x-client-cert"}) {
     if (starts_with_lower(name, start)) return true;
   }
   return equals_lower(name, "x-real-ip") || equals_lower(name, "x-rewrite-url") ||
@@ -53,6 +53,7 @@ FieldKind classify_field(std::string_view name) {
     case 'c':
       if (is("connection")) return connection;
       if (is("content-length")) return content_length;
+      if (starts_with_lower(name, "client-cert")) return forwarded;
       break;
     case 'd':
       if (is("date")) return date;
@@ -77,6 +78,7 @@ FieldKind classify_field(std::string_view name) {
       break;
     case 's':
       if (is("sec-fetch-mode")) return sec_fetch_mode;
+      if (starts_with_lower(name, "ssl-client")) return forwarded;
       break;
     case 't':
       if (is("transfer-encoding")) return transfer_encoding;

@@ -166,7 +166,9 @@ TEST(FieldSection, RecognizesTheNamesADoorTreatsSpecially) {
   EXPECT_EQ(classify_field("Proxy-Connection"), hop_by_hop);
   for (const char* name :
        {"X-Forwarded-For", "X-Original-URL", "x-original-uri", "X-Rewrite-Url", "X-Real-IP",
-        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Envoy-Original-Path"}) {
+        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Envoy-Original-Path",
+        "Client-Cert", "Client-Cert-Chain", "SSL-Client-Cert", "X-SSL-Client-Verify",
+        "X-Client-Cert"}) {
     EXPECT_EQ(classify_field(name), forwarded) << name;
   }
   EXPECT_EQ(classify_field("TraceState"), tracing);

@@ -12,7 +12,7 @@ from support.postgres import free_port
 
 
 class ExtraNode:
-    def __init__(self, regions: LocalRegions, region_id: str, gateway: str = "", http: str = "", upstream: int = 0):
+    def __init__(self, regions: LocalRegions, region_id: str, gateway: str = "", http: str = "", upstream: int = 0, peers: str = ""):
         self.port = free_port()
         original = pathlib.Path(regions.region(region_id)["node_config"])
         text = original.read_text()
@@ -20,6 +20,8 @@ class ExtraNode:
         text = text.replace('state_directory = "state"', 'state_directory = "state-extra"')
         text = text.replace('directory = "audit"', 'directory = "audit-extra"')
         text = text.replace("[gateway]\n", "[gateway]\n" + gateway)
+        if peers:
+            text = text.replace('client_ca = "ca.pem"\n', peers)
         if http:
             text = text.replace("loops = 1\n", http)
         if upstream:

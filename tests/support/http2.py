@@ -2,6 +2,7 @@
 of an answer's head only the status is read, which stands in its first byte where the static table has it."""
 
 import socket
+import ssl
 import struct
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE = range(9)
@@ -31,6 +32,7 @@ def block(fields) -> bytes:
 class Http2Socket:
     def __init__(self, connection: socket.socket):
         self.connection, self.stream, self.goaway = connection, -1, None
+        self.scheme = b"https" if isinstance(connection, ssl.SSLSocket) else b"http"
         self.reader = connection.makefile("rb")
         connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0))
 
@@ -40,7 +42,7 @@ class Http2Socket:
     def request(self, path: bytes, token: str = "", method: bytes = b"GET", more=(), ends: bool = True) -> int:
         """Sends one head; gives the stream's number."""
         self.stream += 2
-        fields = [(b":method", method), (b":scheme", b"http"), (b":authority", b"ca.test"), (b":path", path), *more]
+        fields = [(b":method", method), (b":scheme", self.scheme), (b":authority", b"ca.test"), (b":path", path), *more]
         if token:
             fields.append((b"authorization", b"Bearer " + token.encode()))
         self.send(frame(HEADERS, END_HEADERS | (END_STREAM if ends else 0), self.stream, block(fields)))
