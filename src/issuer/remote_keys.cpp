@@ -1,9 +1,8 @@
 #include "issuer/remote_keys.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
-#include <map>
-#include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
@@ -12,26 +11,41 @@
 
 namespace domicile::issuer {
 
-class RemoteKeys::Worker {
+using std::chrono::milliseconds;
+
+class RemoteKeys::Source {
  public:
-  Worker(RemoteKeysOptions options, const Clock& clock, Sources sources, Deliver deliver)
-      : options_(std::move(options)),
-        clock_(clock),
-        sources_(std::move(sources)),
-        deliver_(std::move(deliver)),
-        client_(options_.client),
+  Source(RemoteKeys& owner, KeySource source)
+      : owner_(owner),
+        source_(std::move(source)),
+        client_(owner.options_.client),
+        due_(owner.clock_.steady()),
         thread_([this] { run(); }) {}
 
-  ~Worker() {
+  ~Source() {
+    stop();
+    thread_.join();
+  }
+
+  const std::string& url() const { return source_.url; }
+  bool ended() const { return ended_.load(); }
+
+  void stop() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
     wake_.notify_one();
-    thread_.join();
   }
 
-  void wake() {
+  // Nothing of it is delivered any more; what was is taken back.
+  void withdraw() {
+    const std::lock_guard lock(owner_.delivering_);
+    withdrawn_ = true;
+    if (delivered_) owner_.deliver_(source_.issuer, nullptr);
+  }
+
+  void look_again() {
     {
       const std::lock_guard lock(mutex_);
       woken_ = true;
@@ -39,107 +53,113 @@ class RemoteKeys::Worker {
     wake_.notify_one();
   }
 
-  void unknown_key(std::string_view issuer) {
+  void unknown_key() {
     {
       const std::lock_guard lock(mutex_);
-      // Bounded: whoever floods us with unknown keys names issuers that we know, or is ignored
-      // later.
-      if (asked_.size() < 64 && std::ranges::find(asked_, issuer) == asked_.end())
-        asked_.emplace_back(issuer);
-      woken_ = true;
+      if (asked_) return;  // until the fetch that it leads to: a flood wakes the thread once
+      asked_ = woken_ = true;
     }
     wake_.notify_one();
   }
 
  private:
-  struct Peer {
-    std::string url;
-    SteadyTime due{};      // next fetch
-    SteadyTime fetched{};  // last success
-    SteadyTime last_try{};
-    std::string document;  // the JWKS as it was; empty: none
-  };
-
   void run() {
-    for (;;) {
-      follow_sources();
-      fetch_due();
-      std::unique_lock lock(mutex_);
-      const auto due = next_due();
-      wake_.wait_for(lock, std::max(due - clock_.steady(), std::chrono::nanoseconds(0)),
-                     [this] { return stopping_ || woken_; });
-      if (stopping_) return;
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
       woken_ = false;
-      const auto asked = std::exchange(asked_, {});
-      lock.unlock();
-      for (const std::string& issuer : asked) {
-        const auto peer = peers_.find(issuer);
-        if (peer == peers_.end()) continue;
-        peer->second.due = std::min(peer->second.due, peer->second.last_try + options_.penalty);
+      if (asked_) due_ = std::min(due_, last_try_ + owner_.options_.penalty);
+      if (owner_.clock_.steady() >= due_) {
+        asked_ = false;
+        lock.unlock();
+        fetch_and_deliver();
+        lock.lock();
+        continue;
+      }
+      const SteadyTime next = document_.empty() ? due_ : std::min(due_, give_up_at());
+      wake_.wait_for(lock,
+                     std::max(next - owner_.clock_.steady(), std::chrono::nanoseconds(1'000'000)),
+                     [this] { return stopping_ || woken_; });
+      if (!document_.empty() && owner_.clock_.steady() >= give_up_at()) {
+        lock.unlock();
+        give_up();
+        lock.lock();
       }
     }
+    ended_ = true;
   }
 
-  SteadyTime next_due() const {
-    SteadyTime due = clock_.steady() + options_.refresh;
-    for (const auto& [issuer, peer] : peers_) due = std::min(due, peer.due);
-    return due;
-  }
+  SteadyTime give_up_at() const { return fetched_ + owner_.options_.keep; }
 
-  void follow_sources() {
-    std::map<std::string, Peer, std::less<>> now;
-    for (const KeySource& source : sources_()) {
-      const auto known = peers_.find(source.issuer);
-      if (known != peers_.end() && known->second.url == source.url)
-        now[source.issuer] = known->second;
-      else
-        now[source.issuer] = Peer{.url = source.url, .due = clock_.steady()};
+  void fetch_and_deliver() {
+    last_try_ = owner_.clock_.steady();
+    const Result<void> done = fetch();
+    if (done) {
+      failures_ = 0;
+      due_ = last_try_ + owner_.options_.refresh;
+      return;
     }
-    for (const auto& [issuer, peer] : peers_) {
-      if (!now.contains(issuer) && !peer.document.empty()) deliver_(issuer, nullptr);
-    }
-    peers_ = std::move(now);
+    log_warning("remote-keys", done.error().message);
+    const SteadyTime now = owner_.clock_.steady();
+    due_ = now + std::min(owner_.options_.penalty,
+                          owner_.options_.retry * (1 << std::min(failures_++, 10)));
+    if (!document_.empty() && now >= give_up_at()) give_up();
   }
 
-  void fetch_due() {
-    for (auto& [issuer, peer] : peers_) {
-      if (peer.due > clock_.steady()) continue;
-      peer.last_try = clock_.steady();
-      const Result<void> done = fetch(issuer, peer);
-      peer.due = clock_.steady() + (done ? options_.refresh : options_.retry);
-      if (done) continue;
-      log_warning("remote-keys", done.error().message);
-      if (!peer.document.empty() && clock_.steady() - peer.fetched > options_.keep) {
-        peer.document.clear();
-        deliver_(issuer, nullptr);
-      }
+  Result<void> fetch() {
+    http::ClientRequest request{.url = source_.url};
+    if (!document_.empty()) {  // a fetch that hangs must not outlast the keys that it would renew
+      const auto left = std::chrono::ceil<milliseconds>(give_up_at() - owner_.clock_.steady());
+      request.total_ms = std::clamp(left, milliseconds(1), owner_.options_.client.total_ms);
     }
-  }
-
-  Result<void> fetch(const std::string& issuer, Peer& peer) {
-    const auto answer = TRY(client_.send({.url = peer.url}));
+    const auto answer = TRY(client_.send(request));
     if (answer.status != 200) {
       return fail(Code::unavailable, fmt::format("{}: the keys of {} answered with status {}",
-                                                 peer.url, issuer, answer.status));
+                                                 source_.url, source_.issuer, answer.status));
     }
-    peer.fetched = clock_.steady();
-    if (answer.body == peer.document) return {};
-    auto keys = TRY(token::KeySet::parse(answer.body));
-    peer.document = answer.body;
-    deliver_(issuer, std::move(keys));
+    if (answer.body != document_) {
+      auto keys = token::KeySet::parse(answer.body);
+      if (!keys) {
+        return fail(Code::invalid, fmt::format("{}: {}", source_.url, keys.error().message));
+      }
+      document_ = answer.body;
+      deliver(std::move(*keys));
+    }
+    fetched_ = last_try_;  // it is at least as old as the question
     return {};
   }
 
-  const RemoteKeysOptions options_;
-  const Clock& clock_;
-  const Sources sources_;
-  const Deliver deliver_;
-  http::Client client_;
-  std::map<std::string, Peer, std::less<>> peers_;  // by issuer; the worker's own
+  void give_up() {
+    log_warning("remote-keys",
+                fmt::format("{}: the keys of {} could not be fetched for {} s and no longer count",
+                            source_.url, source_.issuer, owner_.options_.keep.count()));
+    document_.clear();
+    deliver(nullptr);
+  }
 
+  void deliver(std::shared_ptr<const token::KeySet> keys) {
+    const std::lock_guard lock(owner_.delivering_);
+    if (withdrawn_) return;
+    delivered_ = keys != nullptr;
+    owner_.deliver_(source_.issuer, std::move(keys));
+  }
+
+  RemoteKeys& owner_;
+  const KeySource source_;
+  // The thread's own.
+  http::Client client_;
+  SteadyTime due_;        // next fetch
+  SteadyTime fetched_{};  // last success
+  SteadyTime last_try_{};
+  std::string document_;  // the JWKS as it was; empty: none
+  int failures_ = 0;
+
+  bool delivered_ = false;  // these two under owner_.delivering_
+  bool withdrawn_ = false;
+
+  std::atomic<bool> ended_ = false;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<std::string> asked_;
+  bool asked_ = false;
   bool woken_ = false;
   bool stopping_ = false;
   std::thread thread_;  // last: starts when everything is there
@@ -147,10 +167,56 @@ class RemoteKeys::Worker {
 
 RemoteKeys::RemoteKeys(RemoteKeysOptions options, const Clock& clock, Sources sources,
                        Deliver deliver)
-    : worker_(std::make_unique<Worker>(std::move(options), clock, std::move(sources),
-                                       std::move(deliver))) {}
-RemoteKeys::~RemoteKeys() = default;
-void RemoteKeys::sources_changed() { worker_->wake(); }
-void RemoteKeys::unknown_key(std::string_view issuer) { worker_->unknown_key(issuer); }
+    : options_(std::move(options)),
+      clock_(clock),
+      list_(std::move(sources)),
+      deliver_(std::move(deliver)) {
+  sources_changed();
+}
+
+RemoteKeys::~RemoteKeys() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [issuer, source] : sources_) source->stop();  // all at once, then one by one
+}
+
+void RemoteKeys::sources_changed() {
+  const std::lock_guard one_at_a_time(changing_);
+  std::map<std::string, std::string> wanted;
+  for (KeySource& source : list_()) wanted[std::move(source.issuer)] = std::move(source.url);
+  const auto stays = [&](const auto& known) {
+    const auto at = wanted.find(known.first);
+    return at != wanted.end() && at->second == known.second->url();
+  };
+  std::vector<std::unique_ptr<Source>> leaving;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& known : sources_) {
+      if (stays(known)) {
+        known.second->look_again();
+      } else {
+        leaving.push_back(std::move(known.second));
+      }
+    }
+    std::erase_if(sources_, [](const auto& known) { return known.second == nullptr; });
+  }
+  for (auto& source :
+       leaving) {  // calls `deliver`, hence without the lock that unknown_key() takes
+    source->withdraw();
+    source->stop();
+    retired_.push_back(std::move(source));
+  }
+  std::erase_if(retired_, [](const auto& source) { return source->ended(); });
+  const std::lock_guard lock(mutex_);
+  for (auto& [issuer, url] : wanted) {
+    auto& source = sources_[issuer];
+    if (source == nullptr) source = std::make_unique<Source>(*this, KeySource{issuer, url});
+  }
+}
+
+void RemoteKeys::unknown_key(std::string_view issuer) {
+  const std::lock_guard lock(mutex_);
+  if (const auto source = sources_.find(issuer); source != sources_.end())
+    source->second->unknown_key();
+}
 
 }  // namespace domicile::issuer
