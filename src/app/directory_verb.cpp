@@ -143,7 +143,8 @@ std::string utc(std::int64_t unix_seconds) {
 }
 
 Result<std::int64_t> parse_duration(std::string_view text) {
-  const std::int64_t unit = text.ends_with('m')   ? 60
+  const std::int64_t unit = text.ends_with('s')   ? 1
+                            : text.ends_with('m') ? 60
                             : text.ends_with('h') ? 3600
                             : text.ends_with('d') ? 86400
                                                   : 0;
@@ -154,7 +155,7 @@ Result<std::int64_t> parse_duration(std::string_view text) {
   if (number) count = std::stoll(std::string(text.substr(0, text.size() - 1)));
   if (unit == 0 || count == 0) {
     return fail(Code::invalid,
-                fmt::format("'{}' is not a duration: write it as 30m, 8h or 7d", text));
+                fmt::format("'{}' is not a duration: write it as 90s, 30m, 8h or 7d", text));
   }
   return count * unit;
 }

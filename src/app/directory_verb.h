@@ -38,7 +38,7 @@ Result<Secret> read_password(const std::string& file);
 // "2026-12-31T23:59:59Z" -> Unix seconds, and back.
 Result<std::int64_t> parse_utc(std::string_view text);
 std::string utc(std::int64_t unix_seconds);
-// "30m", "8h", "7d" -> seconds.
+// "90s", "30m", "8h", "7d" -> seconds.
 Result<std::int64_t> parse_duration(std::string_view text);
 
 Result<std::vector<domain::RoleName>> parse_roles(const std::vector<std::string>& texts);

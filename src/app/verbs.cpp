@@ -12,6 +12,7 @@ void add_verbs(CLI::App& root, Cli& cli) {
   add_client(root, cli);
   add_grant(root, cli);
   add_token(root, cli);
+  add_key(root, cli);
   add_serve(root, cli);
   add_up(root, cli);
   add_check(root, cli);

@@ -27,6 +27,7 @@ struct Principal {
   std::vector<Grant> grants;
   std::string client_id;        // the application that the token was given to
   std::string token_id;         // jti
+  std::string session;          // sid: the sign-in that it came from; "" for services
   std::int64_t issued_at = 0;   // Unix seconds
   std::int64_t expires_at = 0;  // Unix seconds
   Epoch epoch = 0;  // placement epoch under which the token was issued; 0: external issuer

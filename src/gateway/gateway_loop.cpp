@@ -334,7 +334,10 @@ void GatewayLoop::note_permit(Event& event, const policy::Route& route) {
   event.epoch = route.epoch();
   if (permit.principal() == nullptr) return;
   event.actor = permit.principal()->subject;
-  if (permit.grant() != nullptr) event.acting_organization = permit.principal()->organization;
+  if (permit.grant() != nullptr) {
+    event.acting_organization = permit.principal()->organization;
+    event.details.emplace_back("grant", permit.grant()->id);
+  }
 }
 
 void GatewayLoop::note_credentials(Event event, std::string_view reason) {

@@ -57,11 +57,13 @@ struct AuthorizationEndpoint::Visit {
 
 AuthorizationEndpoint::AuthorizationEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
                                              const Locator& locator, PasswordCheck& passwords,
-                                             Throttle& questions, Throttle& addresses)
+                                             RevocationList& revocations, Throttle& questions,
+                                             Throttle& addresses)
     : options_(options),
       ports_(ports),
       locator_(locator),
       passwords_(passwords),
+      revocations_(revocations),
       questions_(questions),
       addresses_(addresses),
       evidence_(ports.events, ports.clock, options.region),
@@ -218,7 +220,7 @@ http::Response AuthorizationEndpoint::sign_in(Visit& visit) {
                                       .expires_at = visit.now_s + options_.session_s};
   if (auto at = home(visit, user->organization); !at) return std::move(at).error();
   if (visit.session) {  // whoever was signed in here before is not any more
-    if (auto ended = ports_.sign_ins.end_session(visit.session->hash, visit.now_s); !ended)
+    if (auto ended = end_session(*visit.session, visit.now_s); !ended)
       return broken("ending a session", ended.error());
   }
   if (auto started = ports_.sign_ins.start_session(session); !started)
@@ -226,6 +228,16 @@ http::Response AuthorizationEndpoint::sign_in(Visit& visit) {
   auto answer = finish(visit, *wanted, session, "password");
   if (answer.status == 303) cookies_.set_session(answer, secret);
   return answer;
+}
+
+Result<void> AuthorizationEndpoint::end_session(const store::BrowserSession& session,
+                                                std::int64_t now_s) {
+  TRY(ports_.sign_ins.end_session(session.hash, now_s,
+                                  now_s + options_.access_token_s + kTokenSkewS));
+  // The other nodes hear of the access tokens within a second; this one at once.
+  if (auto told = revocations_.refresh(); !told)
+    log_warning("issuer", "reading revocations: " + told.error().message);
+  return {};
 }
 
 // Only an active organization that is homed here goes on.
@@ -356,7 +368,7 @@ http::Response AuthorizationEndpoint::sign_out(const http::Request& request) {
     if (browser.empty()) cookies_.set_browser(page, known);
     return page;
   }
-  if (auto ended = ports_.sign_ins.end_session((*session)->hash, now_s); !ended)
+  if (auto ended = end_session(**session, now_s); !ended)
     return broken("ending a session", ended.error());
   auto event = evidence_.event(domain::EventKind::sign_in, domain::Outcome::allowed, request);
   event.operation = "oauth2.logout";

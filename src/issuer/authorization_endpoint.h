@@ -23,6 +23,7 @@
 #include "issuer/evidence.h"
 #include "issuer/options.h"
 #include "issuer/password_check.h"
+#include "issuer/revocation_list.h"
 
 namespace domicile::issuer {
 
@@ -31,8 +32,8 @@ class AuthorizationEndpoint {
   // `questions` bounds how often an address may ask where an organization is, `addresses` how often
   // it may fail.
   AuthorizationEndpoint(const IssuerOptions& options, const IssuerPorts& ports,
-                        const Locator& locator, PasswordCheck& passwords, Throttle& questions,
-                        Throttle& addresses);
+                        const Locator& locator, PasswordCheck& passwords,
+                        RevocationList& revocations, Throttle& questions, Throttle& addresses);
 
   http::Response authorize(const http::Request& request);
   http::Response sign_out(const http::Request& request);
@@ -46,6 +47,8 @@ class AuthorizationEndpoint {
   Or<void> locate(Visit& visit);
   Or<AuthorizeRequest> identify(const Visit& visit);
   Or<domain::OrganizationView> home(const Visit& visit, const domain::OrgKey& key);
+  // With its access tokens, on this node at once.
+  Result<void> end_session(const store::BrowserSession& session, std::int64_t now_s);
   http::Response show(Visit& visit);
   http::Response sign_in(Visit& visit);
   http::Response finish(const Visit& visit, const AuthorizeRequest& wanted,
@@ -63,6 +66,7 @@ class AuthorizationEndpoint {
   IssuerPorts ports_;
   const Locator& locator_;
   PasswordCheck& passwords_;
+  RevocationList& revocations_;
   Throttle& questions_;
   Throttle& addresses_;
   Evidence evidence_;

@@ -12,7 +12,8 @@
 namespace domicile::issuer {
 namespace {
 
-constexpr std::chrono::milliseconds kTick{500};  // a revocation reaches this node within it
+// A revocation, or another signing key, reaches this node within it.
+constexpr std::chrono::milliseconds kTick{500};
 constexpr std::chrono::seconds kOutbox{2};
 constexpr std::string_view kJwksMaxAge = "public, max-age=300";
 
@@ -76,8 +77,8 @@ Issuer::Issuer(IssuerOptions options, IssuerPorts ports, RoleBook roles,
       evidence_(ports_.events, ports_.clock, options_.region),
       tokens_(std::make_unique<TokenEndpoint>(options_, ports_, roles_, locator_, keys_, passwords_,
                                               revocations_, external_, addresses_)),
-      authorization_(std::make_unique<AuthorizationEndpoint>(options_, ports_, locator_, passwords_,
-                                                             discoveries_, addresses_)) {}
+      authorization_(std::make_unique<AuthorizationEndpoint>(
+          options_, ports_, locator_, passwords_, revocations_, discoveries_, addresses_)) {}
 
 Issuer::~Issuer() { stop(); }
 
@@ -103,23 +104,24 @@ void Issuer::stop() {
 }
 
 void Issuer::refresh_until_stopped(std::stop_token stopped) {
-  SteadyTime keys_due = ports_.clock.steady() + options_.key_refresh;
   SteadyTime outbox_due = ports_.clock.steady();
-  const auto warn = [](std::string_view doing, const Result<void>& done) {
-    if (!done) log_warning("issuer", std::string(doing) + ": " + done.error().message);
+  // Said when it begins and when it is over, not twice a second.
+  const auto note = [](bool& failing, std::string_view doing, const Result<void>& done) {
+    if (!done && !failing) log_warning("issuer", std::string(doing) + ": " + done.error().message);
+    if (done && failing) log_info("issuer", std::string(doing) + ": works again");
+    failing = !done;
   };
+  bool no_revocations = false, no_outbox = false, no_keys = false;
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait_for(lock, stopped, kTick, [] { return false; });
     if (stopped.stop_requested()) return;
-    warn("reading revocations", revocations_.refresh());
+    note(no_revocations, "reading revocations", revocations_.refresh());
+    note(no_keys, "refreshing the signing keys", keys_.refresh());
     if (ports_.clock.steady() >= outbox_due) {
       outbox_due = ports_.clock.steady() + kOutbox;
-      warn("recording administrators' changes", drain_outbox());
+      note(no_outbox, "recording administrators' changes", drain_outbox());
     }
-    if (ready() && ports_.clock.steady() < keys_due) continue;
-    keys_due = ports_.clock.steady() + options_.key_refresh;
-    warn("refreshing the signing keys", keys_.refresh());
   }
 }
 
@@ -178,7 +180,7 @@ http::Response Issuer::metadata(const http::Request& request) const {
        {"client_secret_basic", "client_secret_post"}},
       {"claims_supported",
        {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "org", "region", "epoch",
-        "roles", "scope", "grants", "auth_time", "nonce"}},
+        "roles", "scope", "grants", "sid", "auth_time", "nonce"}},
       {"domicile_discovery_endpoint", at("/v1/discovery")},
       {"domicile_region", options_.region.text()}};
   return {200,

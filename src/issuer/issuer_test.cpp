@@ -123,6 +123,92 @@ TEST_F(Keys, ATokenSignedInTheLastMomentIsStillBelieved) {
   EXPECT_TRUE(verify(token));
 }
 
+// A year at two nodes and at a door elsewhere that fetched the keys five minutes ago: whatever was
+// signed in the last quarter of an hour is believed by all of them, at every moment around each change.
+TEST_F(Keys, ThroughAYearNoValidTokenIsEverRefused) {
+  KeyRing other(directory, crypto::SealingKey::create(Secret(std::string(32, 'k'))).value(), clock);
+  const auto principal_of = [&](const std::shared_ptr<const token::KeySet>& keys,
+                                const std::string& token) {
+    return token::TokenVerifier({}, {{"https://ca.test", domain::RegionId("ca-central-1"), keys}})
+        .verify(token, clock.unix_seconds());
+  };
+  const auto step = [&](std::int64_t now) {
+    std::int64_t away = 86400;
+    for (const auto& key : directory.keys) {
+      for (const std::int64_t change : {key.activates_at, key.retires_at, key.expires_at})
+        away = std::min(away, std::abs(now - change));
+    }
+    return std::chrono::seconds(away < 5400 ? 300 : away < 8 * 3600 ? 3600 : 6 * 3600);
+  };
+  struct Signed {
+    std::int64_t at;
+    std::string token;
+  };
+  std::vector<Signed> live;
+  std::shared_ptr<const token::KeySet> fetched = issuer->keys().keys()->published;
+  std::set<std::string> kids;
+  int checked = 0;
+  const std::int64_t end = clock.unix_seconds() + 366 * 86400;
+  for (int round = 0; clock.unix_seconds() < end; ++round) {
+    const std::int64_t now = clock.unix_seconds();
+    // Either node may be the one that makes the next key; the other may be a round behind.
+    KeyRing& first = round % 2 == 0 ? issuer->keys() : other;
+    ASSERT_TRUE(first.refresh());
+    if (round % 3 != 0 || other.keys() == nullptr) ASSERT_TRUE(other.refresh());
+    for (KeyRing* node : {&issuer->keys(), &other}) {
+      const auto* signer = node->keys()->signer(now);
+      ASSERT_NE(signer, nullptr) << now;
+      kids.insert(signer->kid());
+      token::AccessClaims claims{
+          .issuer = "https://ca.test", .client_id = "web", .subject = domain::UserId("u_1")};
+      claims.organization = domain::OrgKey("7");
+      claims.region = domain::RegionId("ca-central-1");
+      claims.epoch = 1;
+      claims.token_id = "t";
+      claims.issued_at = now;
+      claims.expires_at = now + 900;
+      live.push_back({now, signer->sign(claims).value()});
+    }
+    std::erase_if(live, [&](const Signed& each) { return now >= each.at + 900; });
+    for (const Signed& each : live) {
+      for (const auto& keys : {issuer->keys().keys()->published, other.keys()->published, fetched})
+        ASSERT_TRUE(principal_of(keys, each.token)) << now - each.at;
+      ++checked;
+    }
+    fetched = first.keys()->published;
+    clock.advance(step(now));
+  }
+  EXPECT_GE(kids.size(), 12u);
+  EXPECT_GE(checked, 4'000);
+}
+
+TEST_F(Keys, EndBeforeTheirTimeWithAndWithoutTheirTokens) {
+  const auto end_at = [&](std::int64_t at, std::int64_t until) {  // as `domicile key rotate` does
+    std::erase_if(directory.keys, [&](const auto& key) { return key.activates_at >= at; });
+    for (auto& key : directory.keys) {
+      key.retires_at = std::min(key.retires_at, at);
+      key.expires_at = std::min(key.expires_at, until);
+    }
+    EXPECT_TRUE(issuer->keys().refresh());
+  };
+  const std::string first = body(sign_in())["access_token"];
+  const std::int64_t now = clock.unix_seconds();
+  end_at(now + 600, now + 600 + 7200);
+  EXPECT_EQ(jwks().size(), 4u);  // the next ones are known before they sign
+  clock.advance(std::chrono::seconds(599));
+  const std::string last = body(sign_in())["access_token"];
+  clock.advance(std::chrono::seconds(1));
+  const std::string next = body(sign_in())["access_token"];
+  EXPECT_NE(kid_of(sign_in()), "");
+  for (const auto& token : {first, last, next}) EXPECT_TRUE(verify(token));
+  end_at(now + 605, now + 606);  // this one got into wrong hands
+  EXPECT_TRUE(verify(next));
+  clock.advance(std::chrono::seconds(6));
+  EXPECT_TRUE(issuer->keys().refresh());
+  EXPECT_FALSE(verify(next));
+  EXPECT_TRUE(verify(body(sign_in())["access_token"]));
+}
+
 TEST_F(Keys, SurviveARestartAndAreSharedByNodes) {
   const auto before = jwks();
   restart();

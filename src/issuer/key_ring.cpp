@@ -42,6 +42,7 @@ Result<void> KeyRing::refresh() {
         now_s, [&](const std::vector<store::SealedKey>& have) { return plan(have, now_s); }));
   }
   std::erase_if(sealed, [&](const store::SealedKey& key) { return key.expires_at <= now_s; });
+  if (!opened_.empty() && sealed == opened_) return {};
   auto opened = TRY(open(sealed));
   bool changed = false;
   {
@@ -49,6 +50,7 @@ Result<void> KeyRing::refresh() {
     changed = keys_ == nullptr || keys_->published->to_json() != opened->published->to_json();
     keys_ = opened;
   }
+  opened_ = std::move(sealed);
   if (changed && changed_) changed_(opened->published);
   return {};
 }

@@ -5,7 +5,9 @@
 //
 // Private keys lie in the directory sealed under the node's key file, so all nodes of a region sign
 // with the same ones, and a dump of the database signs nothing. refresh() loads and renews; call it
-// at start and every minute or so. Between calls everything is answered from an immutable value.
+// at start and then again and again: where nothing has changed it costs one small query. So a key
+// that an operator ends is gone everywhere, and its successor known, within one round. Between calls
+// everything is answered from an immutable value.
 // Thread-safe.
 #pragma once
 
@@ -70,6 +72,7 @@ class KeyRing {
   KeyRingOptions options_;
   Changed changed_;
   std::mutex refreshing_;
+  std::vector<store::SealedKey> opened_;  // what keys_ was made from; under refreshing_
   mutable std::mutex mutex_;
   std::shared_ptr<const Keys> keys_;
 };

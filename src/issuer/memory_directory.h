@@ -18,6 +18,7 @@ class MemoryDirectory final : public store::Directory, public store::SignIns {
   std::map<std::string, std::vector<domain::Grant>> grants;
   std::vector<store::SealedKey> keys;
   bool broken = false;
+  int user_lookups = 0, lockout_reads = 0, failures_kept = 0;  // the work of a sign-in
 
   struct Family {
     store::RefreshFamily family;
@@ -34,6 +35,7 @@ class MemoryDirectory final : public store::Directory, public store::SignIns {
   Result<std::optional<store::UserAccount>> find_user(const domain::OrgKey& organization,
                                                       std::string_view login) override {
     TRY(up());
+    ++user_lookups;
     for (const auto& [id, user] : users) {
       if (user.organization == organization && user.login == login) return user;
     }
@@ -66,6 +68,7 @@ class MemoryDirectory final : public store::Directory, public store::SignIns {
                             const store::RefreshToken& first) override {
     TRY(up());
     families[family.id] = {family};
+    if (first.hash.empty()) return {};
     tokens[first.hash] = {family.id, first.expires_at};
     return {};
   }
@@ -141,9 +144,12 @@ class MemoryDirectory final : public store::Directory, public store::SignIns {
     if (user == users.end() || !user->second.active) return std::nullopt;
     return at->second;
   }
-  Result<void> end_session(std::string_view hash, std::int64_t) override {
+  Result<void> end_session(std::string_view hash, std::int64_t now_s,
+                           std::int64_t tokens_until) override {
     TRY(up());
     sessions.erase(std::string(hash));
+    revoked.push_back(
+        {store::Revocation::Kind::session, store::session_id(hash), now_s, tokens_until});
     for (auto& [id, family] : families)
       family.revoked = family.revoked || family.family.session == hash;
     return {};
@@ -171,17 +177,20 @@ class MemoryDirectory final : public store::Directory, public store::SignIns {
     if (found.state == store::RefreshState::unknown) return found.state;
     KeptCode& code = codes[std::string(hash)];
     if (found.state == store::RefreshState::reused) {
-      if (families.contains(code.family)) families[code.family].revoked = true;
+      if (families.contains(code.family)) {
+        families[code.family].revoked = true;
+        revoked.push_back({store::Revocation::Kind::session,
+                           store::sign_in_id(families[code.family].family), now_s, now_s + 86400});
+      }
       revoked.push_back({store::Revocation::Kind::token, code.token_id, now_s, now_s + 86400});
     }
     if (found.state != store::RefreshState::live) return found.state;
+    if (!sessions.contains(code.code.session)) return store::RefreshState::revoked;
     TRY(before_commit());
     code.used = true;
     code.token_id = redemption.token_id;
-    if (redemption.family) {
-      code.family = redemption.family->id;
-      TRY(start_family(*redemption.family, redemption.first));
-    }
+    code.family = redemption.family.id;
+    TRY(start_family(redemption.family, redemption.first));
     return found.state;
   }
   Result<void> revoke(const store::Revocation& revocation, std::int64_t) override {
@@ -206,6 +215,29 @@ class MemoryDirectory final : public store::Directory, public store::SignIns {
     auto live = revoked;
     std::erase_if(live, [&](const store::Revocation& each) { return each.expires_at <= now_s; });
     return live;
+  }
+  std::map<std::string, store::Lockout> lockouts;
+  Result<std::optional<store::Lockout>> lockout(std::string_view subject) override {
+    TRY(up());
+    ++lockout_reads;
+    const auto at = lockouts.find(std::string(subject));
+    if (at == lockouts.end()) return std::nullopt;
+    return at->second;
+  }
+  Result<void> add_failure(std::string_view subject, const store::LockoutRules& rules,
+                           std::int64_t now_s) override {
+    TRY(up());
+    ++failures_kept;
+    const auto at = lockouts.find(std::string(subject));
+    const auto next =
+        store::after_failure(at == lockouts.end() ? nullptr : &at->second, rules, now_s);
+    lockouts[std::string(subject)] = next;
+    return {};
+  }
+  Result<void> forget_failures(std::string_view subject) override {
+    TRY(up());
+    lockouts.erase(std::string(subject));
+    return {};
   }
 
  private:

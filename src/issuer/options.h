@@ -33,7 +33,6 @@ struct IssuerOptions {
   Secret form_key;  // 16 bytes or more, the same on every node of the region
   PasswordOptions password;
   KeyRingOptions keys;
-  std::chrono::seconds key_refresh{60};
   Throttle::Options account{.burst = 5};
   Throttle::Options address{.burst = 60,
                             .refill = std::chrono::seconds(2),
@@ -46,6 +45,9 @@ struct IssuerOptions {
                               .lockout_max = std::chrono::seconds(300),
                               .capacity = 65536};
 };
+
+// A token may be believed for so long after its `exp`, where clocks differ.
+inline constexpr std::int64_t kTokenSkewS = 60;
 
 using SnapshotProvider = std::function<std::shared_ptr<const domain::RegistrySnapshot>()>;
 

@@ -80,6 +80,7 @@ Result<bool> PasswordHasher::verify(const Secret& password, std::string_view enc
   TRY(turn.check());
   const std::string against(encoded.empty() ? std::string_view(nobody_) : encoded);
   const auto text = password.reveal();
+  ++checks_;
   const int rc = argon2id_verify(against.c_str(), text.data(), text.size());
   if (rc == ARGON2_OK) return !encoded.empty();
   if (rc == ARGON2_VERIFY_MISMATCH) return false;

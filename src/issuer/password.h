@@ -7,6 +7,7 @@
 // does not exist waits as long as for one that does. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -36,6 +37,8 @@ class PasswordHasher {
 
   Result<std::string> hash(const Secret& password);
   Result<bool> verify(const Secret& password, std::string_view encoded);
+  // How often verify() has hashed.
+  std::uint64_t checks() const { return checks_; }
 
   // A password that a person may choose: its length, and no control characters. Code::invalid says
   // what to change.
@@ -49,6 +52,7 @@ class PasswordHasher {
   std::condition_variable freed_;
   unsigned running_ = 0;
   unsigned queued_ = 0;
+  std::atomic<std::uint64_t> checks_ = 0;
 };
 
 }  // namespace domicile::issuer

@@ -20,7 +20,19 @@ PasswordCheck::PasswordCheck(const IssuerOptions& options, const IssuerPorts& po
     : directory_(ports.directory),
       hasher_(hasher),
       evidence_(ports.events, ports.clock, options.region),
-      accounts_(options.account, ports.clock) {}
+      sign_ins_(ports.sign_ins),
+      clock_(ports.clock),
+      rules_{.burst = options.account.burst,
+             .refill_s = options.account.refill.count(),
+             .lockout_s = options.account.lockout.count(),
+             .lockout_max_s = options.account.lockout_max.count()},
+      accounts_(options.account, ports.clock),
+      subjects_(options.form_key) {}
+
+std::string PasswordCheck::subject_hash(std::string_view subject) const {
+  const std::string label = "domicile failed sign-in\n" + std::string(subject);
+  return std::string(crypto::view(subjects_.clone().mac(label)));
+}
 
 std::expected<store::UserAccount, PasswordRefusal> PasswordCheck::check(
     const PasswordAttempt& attempt) {
@@ -32,6 +44,14 @@ std::expected<store::UserAccount, PasswordRefusal> PasswordCheck::check(
       login;
   if (const auto wait = accounts_.take(subject))
     return refuse(attempt, "locked_out", {Why::locked, *wait});
+  const std::string hash = subject_hash(subject);
+  const auto failures = sign_ins_.lockout(hash);
+  if (!failures) return broken("reading failed sign-ins", failures.error());
+  const std::int64_t now_s = clock_.unix_seconds();
+  if (*failures && now_s < (*failures)->locked_until) {
+    return refuse(attempt, "locked_out",
+                  {Why::locked, std::chrono::seconds((*failures)->locked_until - now_s)});
+  }
   std::optional<store::UserAccount> user;
   const auto found = directory_.find_user(domain::OrgKey(at ? at->key : "0"), login);
   if (!found && found.error().code != Code::invalid)
@@ -47,9 +67,15 @@ std::expected<store::UserAccount, PasswordRefusal> PasswordCheck::check(
                                    : !user  ? "user_unknown"
                                    : !*good ? "password"
                                             : "disabled";
+    if (auto kept = sign_ins_.add_failure(hash, rules_, now_s); !kept)
+      return broken("keeping a failed sign-in", kept.error());
     return refuse(attempt, cause, {Why::wrong}, user ? &*user : nullptr);
   }
   accounts_.forgive(subject);
+  if (*failures) {
+    if (auto forgotten = sign_ins_.forget_failures(hash); !forgotten)
+      return broken("forgetting failed sign-ins", forgotten.error());
+  }
   return std::move(*user);
 }
 

@@ -18,6 +18,7 @@ Result<void> RevocationList::refresh() {
   for (auto& each : TRY(sign_ins_.revocations(clock_.unix_seconds()))) {
     switch (each.kind) {
       case store::Revocation::Kind::token: fresh->add_token(std::move(each.subject)); break;
+      case store::Revocation::Kind::session: fresh->add_session(std::move(each.subject)); break;
       case store::Revocation::Kind::user:
         fresh->add_user(std::move(each.subject), each.issued_before);
         break;

@@ -26,6 +26,7 @@ struct TokenEndpoint::Rights {
   std::vector<domain::RoleName> roles;
   std::vector<domain::Permission> permissions;
   std::vector<domain::Grant> grants;
+  std::string session{};  // the claim sid; "" where nobody signed in
 };
 
 // A refresh token, new, and what is stored of it.

@@ -67,7 +67,9 @@ TokenEndpoint::Answer TokenEndpoint::code(Call& call) {
   if (!rights) return stop(std::move(rights).error());
   if (auto narrowed = narrow(*rights, code.scope); !narrowed)
     return stop(std::move(narrowed).error());
-  store::CodeRedemption redemption;
+  store::CodeRedemption redemption{
+      .family = new_family(call, code.user, code.organization, code.scope, code.session)};
+  rights->session = store::sign_in_id(redemption.family);
   auto token = access_token(call, *rights, redemption.token_id);
   if (!token) return stop(std::move(token).error());
   std::string identity;
@@ -79,7 +81,6 @@ TokenEndpoint::Answer TokenEndpoint::code(Call& call) {
   std::string refresh_token;
   if (call.client.refresh_token) {
     refresh_token = new_refresh_token();
-    redemption.family = new_family(call, code.user, code.organization, code.scope, code.session);
     redemption.first = {.hash = refresh_token_hash(refresh_token),
                         .expires_at = call.now_s + options_.refresh_token_s};
   }
@@ -88,6 +89,7 @@ TokenEndpoint::Answer TokenEndpoint::code(Call& call) {
   });
   if (!state) return broken("redeeming a code", state.error());
   if (*state == store::RefreshState::reused) return refuse("code_reused");
+  if (*state == store::RefreshState::revoked) return refuse("signed_out");
   if (*state != store::RefreshState::live) return refuse("code_expired");
   return answer(call, *rights, std::move(*token), refresh_token, identity);
 }

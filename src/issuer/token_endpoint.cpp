@@ -214,6 +214,7 @@ std::expected<std::string, http::Response> TokenEndpoint::access_token(const Cal
                              .permissions = rights.permissions,
                              .grants = rights.grants,
                              .token_id = id,
+                             .session = rights.session,
                              .issued_at = issued_at,
                              .expires_at = call.now_s + call.lifetime_s});
   if (!token) {

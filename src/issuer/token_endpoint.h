@@ -56,6 +56,8 @@ class TokenEndpoint {
   Answer code(Call& call);
   Answer exchange(Call& call);
 
+  // The access tokens of a sign-in whose refresh tokens have ended.
+  Result<void> call_back(const store::RefreshFamily& family, std::int64_t now_s);
   // An access token of this issuer that is valid and not called back.
   Result<domain::Principal> read_access_token(const Call& call, std::string_view token) const;
   std::expected<std::string, http::Response> id_token(const Call& call,

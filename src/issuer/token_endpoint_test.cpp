@@ -296,6 +296,58 @@ TEST_F(Lockout, OfAnAccountIsTheSameForKnownAndUnknownNames) {
   EXPECT_EQ(sign_in().status, 200);
 }
 
+TEST_F(Lockout, OfAnAccountHoldsAtEveryNodeAndAfterARestart) {
+  for (int i = 0; i < 5; ++i) {
+    restart();  // another node, or the same one anew: its memory is empty
+    EXPECT_EQ(error(sign_in("ann%40acme.test", "wrong+horse")), "invalid_grant");
+  }
+  restart();
+  const auto locked = sign_in();
+  EXPECT_EQ(locked.status, 429);
+  EXPECT_EQ(header(locked, "retry-after"), "60");
+  EXPECT_EQ(sign_in("bob", "wrong+horse").status, 400);  // nobody else is
+  clock.advance(std::chrono::seconds(60));
+  EXPECT_EQ(sign_in().status, 200);
+  EXPECT_EQ(directory.lockouts.size(), 1u);  // forgotten with the success; bob's is left
+}
+
+TEST_F(Lockout, WhatIsKeptOfFailuresNamesNobodyAndIsNothingForThoseWhoAreRight) {
+  EXPECT_EQ(sign_in().status, 200);
+  EXPECT_TRUE(directory.lockouts.empty());
+  sign_in("ann%40acme.test", "wrong+horse");
+  ASSERT_EQ(directory.lockouts.size(), 1u);
+  EXPECT_EQ(directory.lockouts.begin()->first.size(), 32u);
+  EXPECT_EQ(directory.lockouts.begin()->first.find("ann"), std::string::npos);
+}
+
+// Not measured by a clock: the steps that take time are counted.
+TEST_F(PasswordGrant, DoesTheSameWorkForTheUnknownAsForAWrongPassword) {
+  const auto work = [&](const std::string& login, const std::string& password,
+                        const std::string& organization) {
+    const auto before =
+        std::tuple(directory.user_lookups, directory.lockout_reads, directory.failures_kept,
+                   issuer->password_checks(), sink.events.size());
+    EXPECT_EQ(error(sign_in(login, password, organization)), "invalid_grant");
+    const auto [users, reads, kept, hashes, events] = before;
+    return std::tuple(directory.user_lookups - users, directory.lockout_reads - reads,
+                      directory.failures_kept - kept, issuer->password_checks() - hashes,
+                      sink.events.size() - events);
+  };
+  std::string nobodys;  // an organization that nobody has, which is looked for here
+  for (int i = 0; nobodys.empty(); ++i) {
+    const std::string name = "nobody" + std::to_string(i);
+    const auto found = post("/v1/discovery", R"({"organization":")" + name + "\"}");
+    if (body(found)["region"] == "ca-central-1") nobodys = name;
+  }
+  const auto wrong = work("ann%40acme.test", "wrong+horse", "acme");
+  EXPECT_EQ(wrong, std::tuple(1, 1, 1, std::uint64_t{1}, std::size_t{1}));
+  EXPECT_EQ(work("nobody", "wrong+horse", "acme"), wrong);
+  EXPECT_EQ(work("ann%40acme.test", "correct+horse", nobodys), wrong);
+  EXPECT_EQ(work("a%0Ab", "wrong+horse", "acme"), wrong);
+  directory.users["u_1"].active = false;
+  EXPECT_EQ(work("ann%40acme.test", "correct+horse", "acme"), wrong);
+}
+
 TEST_F(Lockout, OfAnAddressCountsRefusalsOnly) {
   for (int i = 0; i < 200; ++i) ASSERT_EQ(sign_in().status, 200);
   int refused = 0;

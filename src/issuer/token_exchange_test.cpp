@@ -52,7 +52,11 @@ class Exchange : public IssuerTest {
 
  private:
   crypto::SigningKey key_;
+
+ protected:
   std::shared_ptr<const crypto::VerifyingKey> public_key_;
+
+ private:
   token::TokenSigner signer_;
 };
 
@@ -76,6 +80,31 @@ TEST_F(Exchange, AProvidersTokenBecomesOneOfThisRegionWithoutItsName) {
   }
   EXPECT_EQ(verify(body(exchange(provider_token()))["access_token"])->subject,
             principal->subject);  // always the same
+}
+
+TEST_F(Exchange, OneSubjectAtTwoProvidersIsTwoPeople) {
+  const auto other_key = crypto::SigningKey::generate(crypto::Algorithm::es256).value();
+  token::ExternalIssuer other = external[0];
+  for (const char* name : {"https://login.example/realms/school2", "https://login.example"}) {
+    other.issuer = name;
+    external = {external[0], other};
+    restart();
+    issuer->external().set_keys(kProvider, token::KeySet::create({{"k1", public_key_}}).value());
+    issuer->external().set_keys(name,
+                                token::KeySet::create({{"k1", other_key.public_key()}}).value());
+    const auto subject = [&](const std::string& token) {
+      return verify(body(exchange(token))["access_token"])->subject.text();
+    };
+    const std::int64_t now = clock.unix_seconds();
+    const nlohmann::json claims = {{"iss", name},      {"sub", "ann.lee@school.example"},
+                                   {"aud", "portal"},  {"iat", now},
+                                   {"exp", now + 600}, {"org", "7"}};
+    const std::string input = to_base64url(R"({"alg":"ES256","kid":"k1","typ":"JWT"})") + '.' +
+                              to_base64url(claims.dump());
+    const std::string theirs = input + '.' + to_base64url(other_key.sign(input).value());
+    EXPECT_NE(subject(theirs), subject(provider_token()));
+    EXPECT_EQ(subject(theirs), subject(theirs));
+  }
 }
 
 TEST_F(Exchange, AnOrganizationOfAnotherRegionIsACrossRegionAttempt) {

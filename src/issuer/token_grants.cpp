@@ -118,6 +118,8 @@ TokenEndpoint::Answer TokenEndpoint::password(Call& call) {
   if (!rights) return stop(std::move(rights).error());
   if (auto narrowed = narrow(*rights, call.scope); !narrowed)
     return stop(std::move(narrowed).error());
+  const auto family = new_family(call, user->id, user->organization, call.scope, {});
+  rights->session = store::sign_in_id(family);
   std::string id;
   auto token = access_token(call, *rights, id);
   if (!token) return stop(std::move(token).error());
@@ -126,9 +128,8 @@ TokenEndpoint::Answer TokenEndpoint::password(Call& call) {
   if (call.client.refresh_token) {
     refresh_token = new_refresh_token();
     const auto kept = ports_.directory.start_family(
-        new_family(call, user->id, user->organization, call.scope, {}),
-        {.hash = refresh_token_hash(refresh_token),
-         .expires_at = call.now_s + options_.refresh_token_s});
+        family, {.hash = refresh_token_hash(refresh_token),
+                 .expires_at = call.now_s + options_.refresh_token_s});
     if (!kept) return broken("storing a refresh token", kept.error());
   }
   auto signed_in =
@@ -242,6 +243,7 @@ TokenEndpoint::Answer TokenEndpoint::refresh(Call& call) {
     rights->permissions = common(rights->permissions, seen->family.scope);
   if (auto narrowed = narrow(*rights, call.scope); !narrowed)
     return stop(std::move(narrowed).error());
+  rights->session = store::sign_in_id(seen->family);
   std::string id;
   auto token = access_token(call, *rights, id);
   if (!token) return stop(std::move(token).error());
@@ -253,7 +255,11 @@ TokenEndpoint::Answer TokenEndpoint::refresh(Call& call) {
   if (!rotated) return broken("rotating a refresh token", rotated.error());
   switch (rotated->state) {
     case store::RefreshState::live: return answer(call, *rights, std::move(*token), next);
-    case store::RefreshState::reused: return refuse("refresh_reused");
+    case store::RefreshState::reused:
+      // The access tokens too: the thief's is among them.
+      if (auto called = call_back(seen->family, call.now_s); !called)
+        return broken("calling tokens back", called.error());
+      return refuse("refresh_reused");
     case store::RefreshState::expired: return refuse("refresh_expired");
     case store::RefreshState::revoked:
     case store::RefreshState::unknown: break;

@@ -9,9 +9,6 @@
 namespace domicile::issuer {
 namespace {
 
-// A token may be believed for so long after its `exp`, where clocks differ.
-constexpr std::int64_t kSkewS = 60;
-
 std::string joined(const auto& names) {
   std::string out;
   for (const auto& name : names) out += (out.empty() ? "" : " ") + name.text();
@@ -32,6 +29,18 @@ Result<domain::Principal> TokenEndpoint::read_access_token(const Call& call,
   return principal;
 }
 
+Result<void> TokenEndpoint::call_back(const store::RefreshFamily& family, std::int64_t now_s) {
+  TRY(ports_.sign_ins.revoke({.kind = store::Revocation::Kind::session,
+                              .subject = store::sign_in_id(family),
+                              .issued_before = now_s,
+                              .expires_at = now_s + options_.access_token_s + kTokenSkewS},
+                             now_s));
+  // The other nodes hear of it within a second; this one at once.
+  if (auto told = revocations_.refresh(); !told)
+    log_warning("issuer", "reading revocations: " + told.error().message);
+  return {};
+}
+
 http::Response TokenEndpoint::answer_revoke(const http::Request& request) {
   auto call = open(request);
   if (!call) return std::move(call).error();
@@ -46,7 +55,9 @@ http::Response TokenEndpoint::answer_revoke(const http::Request& request) {
   if (!found) return unavailable();
   // Somebody else's token, or none at all: the same answer (RFC 7009 section 2.2).
   if (found->state != store::RefreshState::unknown && found->family.client_id == call->client.id) {
-    if (!ports_.directory.revoke_refresh(hash, "client", call->now_s)) return unavailable();
+    if (!ports_.directory.revoke_refresh(hash, "client", call->now_s) ||
+        !call_back(found->family, call->now_s))
+      return unavailable();
     event.actor = found->family.user;
     event.organization = found->family.organization;
     if (!evidence_.record({std::move(event)})) return unavailable();
@@ -55,7 +66,7 @@ http::Response TokenEndpoint::answer_revoke(const http::Request& request) {
     const store::Revocation revocation{.kind = store::Revocation::Kind::token,
                                        .subject = principal->token_id,
                                        .issued_before = call->now_s,
-                                       .expires_at = principal->expires_at + kSkewS};
+                                       .expires_at = principal->expires_at + kTokenSkewS};
     if (!ports_.sign_ins.revoke(revocation, call->now_s)) return unavailable();
     event.actor = principal->subject;
     event.organization = principal->organization;

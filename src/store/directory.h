@@ -89,6 +89,14 @@ struct SealedKey {
   std::string algorithm;  // as JOSE writes it
   std::string sealed;     // crypto::SealingKey under "signing-key:<kid>"
   std::int64_t created_at = 0, activates_at = 0, retires_at = 0, expires_at = 0;
+  bool operator==(const SealedKey&) const = default;
+};
+
+// The end of the signing keys in use, before their time.
+struct KeyRotation {
+  std::int64_t now_s = 0;
+  std::int64_t takes_over_at = 0;    // the successors sign from then on
+  std::int64_t published_until = 0;  // the former keys
 };
 
 using OrganizationRoles = std::map<domain::RoleName, std::vector<domain::Permission>>;
@@ -107,6 +115,7 @@ class Directory {
   virtual Result<std::vector<domain::Grant>> live_grants(const domain::UserId& user,
                                                          std::int64_t now_s) = 0;
 
+  // Without a hash there is no first token: the family then only says what belongs to a sign-in.
   virtual Result<void> start_family(const RefreshFamily& family, const RefreshToken& first) = 0;
   virtual Result<RefreshLookup> find_refresh(std::string_view hash, std::int64_t now_s) = 0;
   // Uses up `hash` and puts `next` in its place, in one transaction. A token used before revokes

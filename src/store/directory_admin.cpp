@@ -273,7 +273,11 @@ Result<void> PgDirectory::revoke_grant(std::string_view id, std::int64_t now_s,
     note.organization = revoked.text(0, 2);
     note.permissions = revoked.text(0, 3);
     note.ticket = revoked.text(0, 4);
-    return {};
+    // The tokens that carry it go now; whoever has a refresh token gets new ones without it.
+    return add_revocation(connection, {.kind = Revocation::Kind::user,
+                                       .subject = note.subject,
+                                       .issued_before = now_s,
+                                       .expires_at = now_s + kLongestLife});
   });
 }
 
@@ -297,6 +301,29 @@ Result<void> PgDirectory::revoke_tokens(const Revocation& revocation,
   });
 }
 
+Result<void> PgDirectory::rotate_signing_keys(const KeyRotation& rotation,
+                                              const Administrator& by) {
+  const Note note{.operation = "key.rotate",
+                  .activity = "update",
+                  .permissions = rotation.published_until - rotation.takes_over_at > 1
+                                     ? "former keys stay published"
+                                     : "former keys are revoked",
+                  .resource = "signing keys"};
+  return administer(by, note, [&](pg::Connection& connection) -> Result<void> {
+    TRY(connection.query(kLockSigningKeys));
+    TRY(connection.query(
+        "DELETE FROM domicile_directory.signing_key WHERE activates_at >= to_timestamp($1)",
+        {number(rotation.takes_over_at)}));
+    TRY(
+        connection.query("UPDATE domicile_directory.signing_key"
+                         " SET retires_at = least(retires_at, to_timestamp($1)),"
+                         " expires_at = least(expires_at, to_timestamp($2))"
+                         " WHERE expires_at > to_timestamp($2) OR retires_at > to_timestamp($1)",
+                         {number(rotation.takes_over_at), number(rotation.published_until)}));
+    return {};
+  });
+}
+
 Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
   int count = 0;
   TRY(write(Commit::yes, [&](pg::Connection& connection) -> Result<void> {
@@ -313,8 +340,9 @@ Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
     for (int row = 0; row < rows.size(); ++row) {
       domain::Event event;
       // Modes and windows, see sql/region/0310_region_events.sql.
-      const bool policy =
-          rows.text(row, 2).starts_with("region.") || rows.text(row, 2).starts_with("maintenance.");
+      const bool policy = rows.text(row, 2).starts_with("region.") ||
+                          rows.text(row, 2).starts_with("maintenance.") ||
+                          rows.text(row, 2).starts_with("key.");
       event.kind = policy ? domain::EventKind::policy_changed : domain::EventKind::grant_changed;
       event.outcome = domain::Outcome::allowed;
       event.time = WallTime(std::chrono::milliseconds(rows.integer(row, 1)));

@@ -48,7 +48,8 @@ class PgDirectory final : public Directory, public SignIns {
   Result<void> start_session(const BrowserSession& session) override;
   Result<std::optional<BrowserSession>> find_session(std::string_view hash,
                                                      std::int64_t now_s) override;
-  Result<void> end_session(std::string_view hash, std::int64_t now_s) override;
+  Result<void> end_session(std::string_view hash, std::int64_t now_s,
+                           std::int64_t tokens_until) override;
   Result<void> add_code(const AuthorizationCode& code) override;
   Result<CodeLookup> find_code(std::string_view hash, std::int64_t now_s) override;
   Result<RefreshState> redeem_code(std::string_view hash, const CodeRedemption& redemption,
@@ -58,6 +59,10 @@ class PgDirectory final : public Directory, public SignIns {
   Result<std::int64_t> revoked_until(const domain::UserId& user,
                                      const domain::OrgKey& organization) override;
   Result<std::vector<Revocation>> revocations(std::int64_t now_s) override;
+  Result<std::optional<Lockout>> lockout(std::string_view subject) override;
+  Result<void> add_failure(std::string_view subject, const LockoutRules& rules,
+                           std::int64_t now_s) override;
+  Result<void> forget_failures(std::string_view subject) override;
 
   // Administration, by `Administrator::name`. Every change puts its event into the outbox in the
   // same transaction. Where `commit` is no, everything is tried and then undone: a dry run that the
@@ -89,6 +94,9 @@ class PgDirectory final : public Directory, public SignIns {
   // Calls access tokens back; for a user also the refresh tokens and sessions.
   Result<void> revoke_tokens(const Revocation& revocation, const domain::OrgKey& organization,
                              std::int64_t now_s, const Administrator& by);
+  // The keys that sign now end as the rotation says, those that would have followed never sign; a
+  // node makes their successors within a second.
+  Result<void> rotate_signing_keys(const KeyRotation& rotation, const Administrator& by);
   // Is the organization homed in this region, as the region's own database says?
   Result<bool> homed(const domain::OrgKey& organization);
   // The region this database is of.

@@ -14,6 +14,10 @@
 
 namespace domicile::store {
 
+// Any number of nodes may renew keys, and an operator rotate them; one at a time.
+inline constexpr const char* kLockSigningKeys =
+    "SELECT pg_advisory_xact_lock(hashtextextended('domicile.signing_key', 0))";
+
 // Names of this schema never hold a space, so lists travel as text: string_to_array($1, ' ').
 template <typename T>
 std::string joined(std::span<const T> values) {

@@ -5,15 +5,12 @@
 namespace domicile::store {
 namespace {
 
-// Any number of nodes may renew keys; one at a time.
-constexpr const char* kLockKeys =
-    "SELECT pg_advisory_xact_lock(hashtextextended('domicile.signing_key', 0))";
-
 const std::string kLookup =
     "SELECT f.id, f.user_id, f.client_id, f.organization, array_to_string(f.scope, ' '),"
     " extract(epoch FROM f.created_at)::bigint, extract(epoch FROM f.expires_at)::bigint,"
     " f.revoked_at IS NOT NULL, t.used_at IS NOT NULL,"
-    " t.expires_at <= to_timestamp($2) OR f.expires_at <= to_timestamp($2)"
+    " t.expires_at <= to_timestamp($2) OR f.expires_at <= to_timestamp($2),"
+    " coalesce(encode(f.session, 'hex'), '')"
     " FROM domicile_directory.refresh_token t JOIN domicile_directory.refresh_family f ON f.id = "
     "t.family"
     " WHERE t.hash = $1 ";
@@ -27,7 +24,8 @@ RefreshLookup lookup_of(const pg::Rows& rows) {
                   .organization = domain::OrgKey(rows.text(0, 3)),
                   .scope = split<domain::Permission>(rows.text(0, 4)),
                   .created_at = rows.integer(0, 5),
-                  .expires_at = rows.integer(0, 6)};
+                  .expires_at = rows.integer(0, 6),
+                  .session = from_hex(rows.text(0, 10)).value_or("")};
   found.state = rows.boolean(0, 7)   ? RefreshState::revoked
                 : rows.boolean(0, 8) ? RefreshState::reused
                 : rows.boolean(0, 9) ? RefreshState::expired
@@ -81,6 +79,7 @@ Result<void> insert_family(pg::Connection& connection, const RefreshFamily& fami
        joined<domain::Permission>(family.scope), number(family.created_at),
        number(family.expires_at),
        family.session.empty() ? std::nullopt : pg::Param(bytea(family.session))}));
+  if (first.hash.empty()) return {};
   return insert_token(connection, family.id, first);
 }
 
@@ -155,7 +154,7 @@ Result<std::vector<SealedKey>> PgDirectory::renew_signing_keys(std::int64_t now_
                                                                const KeyPlan& plan) {
   std::vector<SealedKey> keys;
   TRY(write(Commit::yes, [&](pg::Connection& connection) -> Result<void> {
-    TRY(connection.query(kLockKeys));
+    TRY(connection.query(kLockSigningKeys));
     TRY(connection.query(
         "DELETE FROM domicile_directory.signing_key WHERE expires_at <= to_timestamp($1)",
         {number(now_s)}));

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "domain/principal.h"
 #include "store/directory.h"
+#include "store/lockout.h"
 
 namespace domicile::store {
 
@@ -50,17 +51,23 @@ struct CodeLookup {
 // What a code is redeemed for.
 struct CodeRedemption {
   std::string token_id;  // of the access token
-  std::optional<RefreshFamily> family;
-  RefreshToken first;  // of the family
+  RefreshFamily family;
+  RefreshToken first;  // of the family; without a hash: the client gets none
 };
 
 struct Revocation {
-  enum class Kind { token, user, organization };
+  enum class Kind { token, session, user, organization };
   Kind kind = Kind::token;
-  std::string subject;             // jti, user id or organization key
+  std::string subject;             // jti, sid (or its first part), user id or organization key
   std::int64_t issued_before = 0;  // tokens issued up to then, this second included
   std::int64_t expires_at = 0;     // when the last of these tokens has expired anyway
 };
+
+// A browser's session as tokens name it: nothing that its cookie could be found from.
+std::string session_id(std::string_view hash);
+// The claim `sid` of the tokens of a family: "session.family", or the family alone where there is no
+// browser.
+std::string sign_in_id(const RefreshFamily& family);
 
 class SignIns {
  public:
@@ -70,14 +77,17 @@ class SignIns {
   // Neither expired nor ended, of a user who is still active in the session's organization.
   virtual Result<std::optional<BrowserSession>> find_session(std::string_view hash,
                                                              std::int64_t now_s) = 0;
-  // With the refresh tokens that came from it. Ending twice is no error.
-  virtual Result<void> end_session(std::string_view hash, std::int64_t now_s) = 0;
+  // With the refresh tokens and access tokens that came from it; the latter have expired by
+  // `tokens_until`. Ending twice is no error.
+  virtual Result<void> end_session(std::string_view hash, std::int64_t now_s,
+                                   std::int64_t tokens_until) = 0;
 
   virtual Result<void> add_code(const AuthorizationCode& code) = 0;
   virtual Result<CodeLookup> find_code(std::string_view hash, std::int64_t now_s) = 0;
   // Uses the code up and stores what it was redeemed for, in one transaction whose last act is
   // `before_commit`, as in Directory::rotate_refresh(). A code that was redeemed before ends the
-  // refresh tokens and the access token that it was redeemed for.
+  // refresh tokens and the access tokens that it was redeemed for. One whose session has ended
+  // meanwhile is worth nothing (state revoked).
   virtual Result<RefreshState> redeem_code(std::string_view hash, const CodeRedemption& redemption,
                                            std::int64_t now_s,
                                            const std::function<Result<void>()>& before_commit) = 0;
@@ -88,6 +98,12 @@ class SignIns {
                                              const domain::OrgKey& organization) = 0;
   // Those that have not expired.
   virtual Result<std::vector<Revocation>> revocations(std::int64_t now_s) = 0;
+
+  // Failed sign-ins of a name, known to all nodes. `subject` is a keyed hash of it (32 bytes).
+  virtual Result<std::optional<Lockout>> lockout(std::string_view subject) = 0;
+  virtual Result<void> add_failure(std::string_view subject, const LockoutRules& rules,
+                                   std::int64_t now_s) = 0;
+  virtual Result<void> forget_failures(std::string_view subject) = 0;
 };
 
 }  // namespace domicile::store

@@ -49,6 +49,7 @@ CodeLookup code_of(const pg::Rows& rows, std::string_view hash, std::int64_t now
 std::string_view name_of(Revocation::Kind kind) {
   switch (kind) {
     case Revocation::Kind::token: return "token";
+    case Revocation::Kind::session: return "session";
     case Revocation::Kind::user: return "user";
     case Revocation::Kind::organization: return "organization";
   }
@@ -61,12 +62,20 @@ Result<void> end_redemption(pg::Connection& connection, const pg::Rows& code, st
       "UPDATE domicile_directory.refresh_family SET revoked_at = to_timestamp($2), reason = 'reuse'"
       " WHERE id = $1 AND revoked_at IS NULL",
       {std::string(code.text(0, 12)), number(now_s)}));
-  if (code.text(0, 13).empty()) return {};
   constexpr std::int64_t kLongestLife = 24 * 3600;  // of an access token
-  return add_revocation(connection, {.kind = Revocation::Kind::token,
-                                     .subject = std::string(code.text(0, 13)),
-                                     .issued_before = now_s,
-                                     .expires_at = now_s + kLongestLife});
+  const auto call_back = [&](Revocation::Kind kind, std::string subject) -> Result<void> {
+    if (subject.empty()) return {};
+    return add_revocation(connection, {.kind = kind,
+                                       .subject = std::move(subject),
+                                       .issued_before = now_s,
+                                       .expires_at = now_s + kLongestLife});
+  };
+  if (!code.text(0, 12).empty()) {  // those that were refreshed since as well
+    TRY(call_back(Revocation::Kind::session,
+                  sign_in_id({.id = std::string(code.text(0, 12)),
+                              .session = from_hex(code.text(0, 8)).value_or("")})));
+  }
+  return call_back(Revocation::Kind::token, std::string(code.text(0, 13)));
 }
 
 }  // namespace
@@ -114,7 +123,8 @@ Result<std::optional<BrowserSession>> PgDirectory::find_session(std::string_view
                         .expires_at = rows.integer(0, 3)};
 }
 
-Result<void> PgDirectory::end_session(std::string_view hash, std::int64_t now_s) {
+Result<void> PgDirectory::end_session(std::string_view hash, std::int64_t now_s,
+                                      std::int64_t tokens_until) {
   return write(Commit::yes, [&](pg::Connection& connection) -> Result<void> {
     TRY(
         connection.query("UPDATE domicile_directory.browser_session SET ended_at = to_timestamp($2)"
@@ -124,7 +134,11 @@ Result<void> PgDirectory::end_session(std::string_view hash, std::int64_t now_s)
         "UPDATE domicile_directory.refresh_family SET revoked_at = to_timestamp($2),"
         " reason = 'signed_out' WHERE session = $1 AND revoked_at IS NULL",
         {bytea(hash), number(now_s)}));
-    return {};
+    TRY(connection.query(kForgetRevocations, {number(now_s)}));
+    return add_revocation(connection, {.kind = Revocation::Kind::session,
+                                       .subject = session_id(hash),
+                                       .issued_before = now_s,
+                                       .expires_at = tokens_until});
   });
 }
 
@@ -157,13 +171,20 @@ Result<RefreshState> PgDirectory::redeem_code(std::string_view hash,
     state = code_of(rows, hash, now_s).state;
     if (state == RefreshState::reused) return end_redemption(connection, rows, now_s);
     if (state != RefreshState::live) return {};
-    if (redemption.family) TRY(insert_family(connection, *redemption.family, redemption.first));
+    // Locked, so that signing out comes before or after: what it ends does not slip through.
+    const auto session =
+        TRY(connection.query("SELECT 1 FROM domicile_directory.browser_session"
+                             " WHERE hash = $1 AND ended_at IS NULL FOR SHARE",
+                             {bytea(redemption.family.session)}));
+    if (session.size() == 0) {
+      state = RefreshState::revoked;
+      return {};
+    }
+    TRY(insert_family(connection, redemption.family, redemption.first));
     TRY(connection.query(
         "UPDATE domicile_directory.authorization_code"
         " SET used_at = to_timestamp($2), family = $3, token_id = $4 WHERE hash = $1",
-        {bytea(hash), number(now_s),
-         redemption.family ? pg::Param(redemption.family->id) : std::nullopt,
-         redemption.token_id}));
+        {bytea(hash), number(now_s), redemption.family.id, redemption.token_id}));
     return before_commit();
   }));
   return state;
@@ -195,9 +216,10 @@ Result<std::vector<Revocation>> PgDirectory::revocations(std::int64_t now_s) {
   std::vector<Revocation> found;
   for (int row = 0; row < rows.size(); ++row) {
     const auto kind = rows.text(row, 0);
-    found.push_back({.kind = kind == "token"  ? Revocation::Kind::token
-                             : kind == "user" ? Revocation::Kind::user
-                                              : Revocation::Kind::organization,
+    found.push_back({.kind = kind == "token"     ? Revocation::Kind::token
+                             : kind == "session" ? Revocation::Kind::session
+                             : kind == "user"    ? Revocation::Kind::user
+                                                 : Revocation::Kind::organization,
                      .subject = std::string(rows.text(row, 1)),
                      .issued_before = rows.integer(row, 2),
                      .expires_at = rows.integer(row, 3)});

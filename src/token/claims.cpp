@@ -151,6 +151,10 @@ Result<domain::Principal> read_claims(const simdjson::dom::object& claims,
   principal.client_id = text;
   if (!token_text(claims, "jti", text)) return wrong("jti");
   principal.token_id = text;
+  if (has(claims, "sid")) {
+    if (!token_text(claims, "sid", text)) return wrong("sid");
+    principal.session = text;
+  }
   if (!get_text(claims, "org", text)) return wrong("org");
   auto organization = domain::parse_org_key(text);
   if (!organization) return wrong("org");

@@ -101,6 +101,67 @@ TEST_F(ExternalToken, TheAudienceIsOneOfOursAlsoWhereCognitoNamesAClient) {
   EXPECT_EQ(reason(payload), reason::audience);
 }
 
+TEST_F(ExternalToken, GroupsMayBeMissingUnknownOrManyButNotOfAnotherType) {
+  const auto roles = [&](const nlohmann::json& groups) {
+    auto payload = claims();
+    payload["realm_access"]["roles"] = groups;
+    const auto out = verify(payload);
+    std::string names;
+    if (!out) return out.error().reason;
+    for (const auto& role : out->roles) names += role.text() + ' ';
+    return names;
+  };
+  EXPECT_EQ(roles({"uma_authorization"}), "");  // maps to nothing: no role, no error
+  EXPECT_EQ(roles(nlohmann::json::array()), "");
+  EXPECT_EQ(roles({"Pupils", "Teachers", "Pupils"}), "instructor learner ");
+  EXPECT_EQ(roles("Teachers Pupils x"), "instructor learner ");
+  EXPECT_EQ(roles({"teachers", "Teachers ", " Teachers"}), "");  // compared as a whole
+  for (const nlohmann::json& bad :
+       {nlohmann::json(7), nlohmann::json(true), nlohmann::json({{"Teachers", true}}),
+        nlohmann::json({"Teachers", 7}), nlohmann::json({{"Teachers"}}), nlohmann::json()})
+    EXPECT_EQ(roles(bad), reason::claims) << bad;
+  auto payload = claims();
+  payload.erase("realm_access");
+  EXPECT_EQ(reason(payload), "accepted");
+  payload["realm_access"] = "Teachers";  // the path leads nowhere
+  EXPECT_EQ(reason(payload), "accepted");
+}
+
+TEST_F(ExternalToken, OneOrganizationIsNamedAndNeverTwo) {
+  auto payload = claims();
+  for (const nlohmann::json& bad :
+       {nlohmann::json({"7"}), nlohmann::json({"7", "9"}), nlohmann::json({{"id", "7"}}),
+        nlohmann::json("7,9"), nlohmann::json("7 9"), nlohmann::json("7\n9"),
+        nlohmann::json(std::string("7\0", 2)), nlohmann::json(-7), nlohmann::json(7.5)}) {
+    payload["custom:org"] = bad;
+    EXPECT_NE(reason(payload), "accepted") << bad;
+  }
+}
+
+TEST_F(ExternalToken, AClaimIsFoundByItsExactPath) {
+  ExternalIssuer nested = rules();
+  nested.organization_claim = "/tenants/0/org";
+  nested.subject_claim = "/identity/a~1b";  // RFC 6901: the name is "a/b"
+  ExternalVerifier verifier({nested});
+  verifier.set_keys(kIssuer, testing::key_set());
+  auto payload = claims();
+  payload["tenants"] = {{{"org", "7"}}, {{"org", "9"}}};
+  payload["identity"] = {{"a/b", "person"}};
+  const auto out = verifier.verify(sign(payload), kNow);
+  ASSERT_TRUE(out) << out.error().message;
+  EXPECT_EQ(out->organization.text(), "7");
+  EXPECT_EQ(out->subject, "person");
+  payload["tenants"] = nlohmann::json::array();
+  EXPECT_EQ(verifier.verify(sign(payload), kNow).error().reason, reason::claims);
+  for (const nlohmann::json& bad :
+       {nlohmann::json(), nlohmann::json(""), nlohmann::json({"x"}),
+        nlohmann::json(std::string(300, 'x')), nlohmann::json("a\tb")}) {
+    payload = claims();
+    payload["sub"] = bad;
+    EXPECT_EQ(reason(payload), reason::claims) << bad;
+  }
+}
+
 TEST_F(ExternalToken, TimesAreWholeBoundedAndChecked) {
   const auto with = [&](const char* name, const nlohmann::json& value) {
     auto payload = claims();

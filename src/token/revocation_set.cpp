@@ -22,6 +22,10 @@ void RevocationSet::add_token(std::string token_id) {
   add(tokens_, std::move(token_id), std::numeric_limits<std::int64_t>::max());
 }
 
+void RevocationSet::add_session(std::string session) {
+  add(sessions_, std::move(session), std::numeric_limits<std::int64_t>::max());
+}
+
 void RevocationSet::add_user(std::string user, std::int64_t issued_before) {
   add(users_, std::move(user), issued_before);
 }
@@ -31,7 +35,10 @@ void RevocationSet::add_organization(std::string organization, std::int64_t issu
 }
 
 bool RevocationSet::covers(const domain::Principal& principal) const {
+  const std::string_view session = principal.session;
   return covers(tokens_, principal.token_id, principal.issued_at) ||
+         covers(sessions_, session, principal.issued_at) ||
+         covers(sessions_, session.substr(0, session.find('.')), principal.issued_at) ||
          covers(users_, principal.subject.view(), principal.issued_at) ||
          covers(organizations_, principal.organization.view(), principal.issued_at);
 }

@@ -1,6 +1,6 @@
-// The access tokens that were called back before they expired: one by its jti, or all that a user
-// or an organization was given up to a moment. Asked on every request, also when the token itself
-// was verified before: an empty set costs nothing, a full one three look-ups. Build it whole and
+// The access tokens that were called back before they expired: one by its jti, all of a sign-in, or
+// all that a user or an organization was given up to a moment. Asked on every request, also when the
+// token itself was verified before: an empty set costs nothing, a full one five look-ups. Build it whole and
 // share it; const calls are thread-safe.
 #pragma once
 
@@ -16,13 +16,18 @@ namespace domicile::token {
 class RevocationSet {
  public:
   void add_token(std::string token_id);
+  // A `sid`, or what stands before its dot: a browser's session, with all that its applications got.
+  // Nothing is issued for it any more, so this has no moment.
+  void add_session(std::string session);
   // Tokens issued up to `issued_before` (Unix seconds), this second included: a token says only in
   // which second it was made, so one of the same second has to go too.
   void add_user(std::string user, std::int64_t issued_before);
   void add_organization(std::string organization, std::int64_t issued_before);
 
   bool covers(const domain::Principal& principal) const;
-  bool empty() const { return tokens_.empty() && users_.empty() && organizations_.empty(); }
+  bool empty() const {
+    return tokens_.empty() && sessions_.empty() && users_.empty() && organizations_.empty();
+  }
   bool operator==(const RevocationSet&) const = default;
 
  private:
@@ -36,7 +41,7 @@ class RevocationSet {
   static void add(Moments& moments, std::string subject, std::int64_t issued_before);
   static bool covers(const Moments& moments, std::string_view subject, std::int64_t issued_at);
 
-  Moments tokens_, users_, organizations_;
+  Moments tokens_, sessions_, users_, organizations_;
 };
 
 }  // namespace domicile::token

@@ -33,6 +33,7 @@ Result<std::string> TokenSigner::sign(const AccessClaims& claims) const {
                             {"org", claims.organization.text()},
                             {"region", claims.region.text()},
                             {"epoch", claims.epoch}};
+  if (!claims.session.empty()) payload["sid"] = claims.session;
   auto roles = nlohmann::json::array();
   for (const auto& role : claims.roles) roles.push_back(role.text());
   payload["roles"] = std::move(roles);

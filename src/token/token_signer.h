@@ -24,6 +24,7 @@ struct AccessClaims {
   std::vector<domain::Permission> permissions{};  // become `scope`
   std::vector<domain::Grant> grants{};
   std::string token_id{};      // jti
+  std::string session{};       // sid; "": none
   std::int64_t issued_at = 0;  // Unix seconds; also nbf
   std::int64_t expires_at = 0;
 };

@@ -12,7 +12,8 @@ from support.postgres import free_port
 
 
 class ExtraNode:
-    def __init__(self, regions: LocalRegions, region_id: str, gateway: str = "", http: str = "", upstream: int = 0, peers: str = ""):
+    def __init__(self, regions: LocalRegions, region_id: str, gateway: str = "", http: str = "", upstreams: list[int] | None = None,
+                 peers: str = ""):
         self.port = free_port()
         original = pathlib.Path(regions.region(region_id)["node_config"])
         text = original.read_text()
@@ -24,8 +25,9 @@ class ExtraNode:
             text = text.replace('client_ca = "ca.pem"\n', peers)
         if http:
             text = text.replace("loops = 1\n", http)
-        if upstream:
-            text = re.sub(r'upstream = ".*"', f'upstream = "127.0.0.1:{upstream}"', text)
+        if upstreams:
+            named = ", ".join(f'"127.0.0.1:{port}"' for port in upstreams)
+            text = re.sub(r'upstream = ".*"', f'upstreams = [{named}]', text)
         self.config = original.with_name("extra.toml")
         self.config.write_text(text)
         self.config.chmod(0o600)

@@ -72,7 +72,8 @@ class World:
         return self.status[region]["url"]
 
     def send(self, region: str, method: str, path: str, body: bytes | None = None, headers: dict | None = None):
-        parts = urllib.parse.urlsplit(self.url(region))
+        """`region`, or the address of one of its nodes."""
+        parts = urllib.parse.urlsplit(region if region.startswith("https://") else self.url(region))
         connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=20, context=self.tls)
         try:
             connection.request(method, path, body, headers or {})
@@ -91,8 +92,8 @@ class World:
         return self.token(region, grant_type="password", client_id="web", organization=organization, username=username,
                           password=password, **more)
 
-    def refresh(self, token: str):
-        return self.token(grant_type="refresh_token", client_id="web", refresh_token=token)
+    def refresh(self, token: str, region: str = CANADA):
+        return self.token(region, grant_type="refresh_token", client_id="web", refresh_token=token)
 
     def discover(self, region: str, **question):
         return self.send(region, "POST", "/v1/discovery", json.dumps(question).encode(), {"Content-Type": "application/json"})

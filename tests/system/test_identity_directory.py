@@ -160,7 +160,7 @@ def test_no_row_of_a_foreign_organization_is_stored_even_by_a_superuser(region):
 
 
 @pytest.mark.parametrize("table", ["user_account", "client", "refresh_token", "refresh_family", "signing_key", "access_grant",
-                                   "role_permission", "outbox"])
+                                   "role_permission", "outbox", "failed_sign_in", "revocation"])
 def test_only_the_node_reaches_the_directory(region, table):
     with region.superuser() as admin:
         admin.execute("ALTER ROLE org_7 PASSWORD 'tenant'")
