@@ -81,10 +81,20 @@ Result<void> end_redemption(pg::Connection& connection, const pg::Rows& code, st
 }  // namespace
 
 Result<void> add_revocation(pg::Connection& connection, const Revocation& revocation) {
+  // Tokens that followed a former revocation in this very second are dated after it, in the next one:
+  // they go too.
   TRY(connection.query(
       "INSERT INTO domicile_directory.revocation"
       " (kind, subject, issued_before, expires_at)"
-      " VALUES ($1, $2, to_timestamp($3), to_timestamp($4))"
+      " VALUES ($1, $2, greatest(to_timestamp($3),"
+      "  (SELECT max(r.issued_before) + interval '1 second' FROM domicile_directory.revocation r"
+      "   WHERE ($1 = 'user' AND (r.kind = 'user' AND r.subject = $2 OR r.kind = 'organization'"
+      "     AND r.subject = (SELECT u.organization::text FROM domicile_directory.user_account u"
+      "                      WHERE u.id = $2)))"
+      "   OR ($1 = 'organization' AND (r.kind = 'organization' AND r.subject = $2 OR r.kind = "
+      "'user'"
+      "     AND r.subject IN (SELECT u.id FROM domicile_directory.user_account u"
+      "                       WHERE u.organization::text = $2))))), to_timestamp($4))"
       " ON CONFLICT (kind, subject) DO UPDATE SET"
       " issued_before = greatest(revocation.issued_before, excluded.issued_before),"
       " expires_at = greatest(revocation.expires_at, excluded.expires_at)",

@@ -70,12 +70,12 @@ class Serving:
         raw = socket.create_connection(("127.0.0.1", self.node.port), timeout=20)
         return self.context.wrap_socket(raw, server_hostname="localhost")
 
-    def request(self, path: str, line="GET", fields="") -> bytes:
-        return f"{line} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {self.token}\r\n{fields}\r\n".encode()
+    def request(self, path: str, line="GET", fields="", token="") -> bytes:
+        return f"{line} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token or self.token}\r\n{fields}\r\n".encode()
 
-    def ask(self, path: str):
+    def ask(self, path: str, token: str = ""):
         with self.connect() as connection:
-            connection.sendall(self.request(path))
+            connection.sendall(self.request(path, token=token))
             return read_answer(connection)
 
     def load(self, **options) -> Load:
@@ -99,14 +99,19 @@ class Serving:
         self.upstream.stop()
 
 
+def create_school(local: LocalRegions, key: str):
+    """Until its region serves it."""
+    domicile("org", "create", key, "--slug", f"school-{key}", "--region", REGION, "--ca-file", local.data / "ca.pem",
+             "--peer-token-file", local.data / "regions/ca-central-1/node/peer.token",
+             "--registry-dsn-file", local.region(REGION)["dsn_files"]["registry"])
+
+
 def one_school() -> LocalRegions:
     """Local regions with organization 7 and a service of it that may read courses."""
     local = LocalRegions()
     try:
         local.up()
-        domicile("org", "create", "7", "--slug", "school-7", "--region", REGION, "--ca-file", local.data / "ca.pem",
-                 "--peer-token-file", local.data / "regions/ca-central-1/node/peer.token",
-                 "--registry-dsn-file", local.region(REGION)["dsn_files"]["registry"])
+        create_school(local, "7")
         domicile("client", "create", "--id", "reader", "--org", "7", "--permission", "courses:read", "--dsn-file",
                  local.region(REGION)["dsn_files"]["node"], "--secret-file", local.folder / "reader.secret")
     except BaseException:

@@ -156,6 +156,14 @@ def test_what_is_called_back_at_one_node_is_refused_by_both_and_inactive_to_whoe
         assert active(token) == [False, False]
 
 
+def test_each_of_several_revocations_in_one_second_counts(world):
+    for number in range(6):  # a token that follows one is dated after it, and must not escape the next
+        token = world.sign_in()[1]["access_token"]
+        counts_at_both(world, token)
+        world.cli(CANADA, "token", "revoke", *(["--user", world.ann] if number % 2 else ["--org", "101"]))
+        assert refused_at_both(world, token) < 2
+
+
 def test_a_person_of_one_organization_acts_in_another_as_far_as_the_grant_goes(world):
     ann = ["--org", "101", "--login", "ann"]
     made = json.loads(world.cli(CANADA, "grant", "create", *ann, "--target", "102", "--permission", "courses:read", "--ticket",
