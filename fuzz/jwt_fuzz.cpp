@@ -34,7 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto signed_token = signer.sign_json("at+jwt", text);
   const auto principal = verifier.verify(*signed_token, kNow);
   if (principal) {
-    for (const char c : principal->subject.text() + principal->organization.text()) {
+    for (const char c :
+         principal->subject.text() + principal->organization.text() + principal->session) {
       if (c <= ' ' || c > '~') std::abort();
     }
     if (principal->expires_at <= kNow - 30) std::abort();

@@ -19,6 +19,7 @@ Result<void> RevocationList::refresh() {
     switch (each.kind) {
       case store::Revocation::Kind::token: fresh->add_token(std::move(each.subject)); break;
       case store::Revocation::Kind::session: fresh->add_session(std::move(each.subject)); break;
+      case store::Revocation::Kind::grant: fresh->add_grant(std::move(each.subject)); break;
       case store::Revocation::Kind::user:
         fresh->add_user(std::move(each.subject), each.issued_before);
         break;

@@ -274,8 +274,8 @@ Result<void> PgDirectory::revoke_grant(std::string_view id, std::int64_t now_s,
     note.permissions = revoked.text(0, 3);
     note.ticket = revoked.text(0, 4);
     // The tokens that carry it go now; whoever has a refresh token gets new ones without it.
-    return add_revocation(connection, {.kind = Revocation::Kind::user,
-                                       .subject = note.subject,
+    return add_revocation(connection, {.kind = Revocation::Kind::grant,
+                                       .subject = std::string(id),
                                        .issued_before = now_s,
                                        .expires_at = now_s + kLongestLife});
   });

@@ -13,7 +13,8 @@ namespace {
 constexpr const char* kSecretTables =
     "('domicile_directory.signing_key', 'domicile_directory.refresh_token', "
     "'domicile_directory.refresh_family', 'domicile_directory.browser_session', "
-    "'domicile_directory.authorization_code', 'domicile_private.context_key')";
+    "'domicile_directory.authorization_code', 'domicile_directory.failed_sign_in', "
+    "'domicile_private.context_key')";
 
 // The guard's policies let domicile_owner read it whole.
 constexpr const char* kReadable =

@@ -56,9 +56,9 @@ struct CodeRedemption {
 };
 
 struct Revocation {
-  enum class Kind { token, session, user, organization };
+  enum class Kind { token, session, grant, user, organization };
   Kind kind = Kind::token;
-  std::string subject;             // jti, sid (or its first part), user id or organization key
+  std::string subject;             // jti, sid (or its first part), or an id
   std::int64_t issued_before = 0;  // tokens issued up to then, this second included
   std::int64_t expires_at = 0;     // when the last of these tokens has expired anyway
 };

@@ -50,6 +50,7 @@ std::string_view name_of(Revocation::Kind kind) {
   switch (kind) {
     case Revocation::Kind::token: return "token";
     case Revocation::Kind::session: return "session";
+    case Revocation::Kind::grant: return "grant";
     case Revocation::Kind::user: return "user";
     case Revocation::Kind::organization: return "organization";
   }
@@ -228,6 +229,7 @@ Result<std::vector<Revocation>> PgDirectory::revocations(std::int64_t now_s) {
     const auto kind = rows.text(row, 0);
     found.push_back({.kind = kind == "token"     ? Revocation::Kind::token
                              : kind == "session" ? Revocation::Kind::session
+                             : kind == "grant"   ? Revocation::Kind::grant
                              : kind == "user"    ? Revocation::Kind::user
                                                  : Revocation::Kind::organization,
                      .subject = std::string(rows.text(row, 1)),

@@ -26,6 +26,10 @@ void RevocationSet::add_session(std::string session) {
   add(sessions_, std::move(session), std::numeric_limits<std::int64_t>::max());
 }
 
+void RevocationSet::add_grant(std::string grant) {
+  add(grants_, std::move(grant), std::numeric_limits<std::int64_t>::max());
+}
+
 void RevocationSet::add_user(std::string user, std::int64_t issued_before) {
   add(users_, std::move(user), issued_before);
 }
@@ -39,6 +43,10 @@ bool RevocationSet::covers(const domain::Principal& principal) const {
   return covers(tokens_, principal.token_id, principal.issued_at) ||
          covers(sessions_, session, principal.issued_at) ||
          covers(sessions_, session.substr(0, session.find('.')), principal.issued_at) ||
+         std::ranges::any_of(principal.grants,
+                             [&](const domain::Grant& grant) {
+                               return covers(grants_, grant.id, principal.issued_at);
+                             }) ||
          covers(users_, principal.subject.view(), principal.issued_at) ||
          covers(organizations_, principal.organization.view(), principal.issued_at);
 }

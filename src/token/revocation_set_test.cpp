@@ -40,6 +40,38 @@ TEST(RevocationSet, AUsersTokensUpToTheMomentAndNotThoseAfter) {
   EXPECT_FALSE(set.covers(other));
 }
 
+TEST(RevocationSet, ASignInOrAllOfItsBrowserAndNoOther) {
+  auto of = [](const char* session) {
+    auto out = principal(100);
+    out.session = session;
+    return out;
+  };
+  RevocationSet set;
+  EXPECT_FALSE(set.covers(of("s1.f1")));
+  set.add_session("s1.f1");
+  EXPECT_TRUE(set.covers(of("s1.f1")));
+  EXPECT_FALSE(set.covers(of("s1.f2")));
+  EXPECT_FALSE(set.covers(of("s1")));
+  set.add_session("s2");
+  EXPECT_TRUE(set.covers(of("s2.f1")));
+  EXPECT_TRUE(set.covers(of("s2")));
+  EXPECT_FALSE(set.covers(of("s22.f1")));
+  EXPECT_FALSE(set.covers(of("f1.s2")));
+  EXPECT_FALSE(set.covers(of("")));  // services have none
+  EXPECT_FALSE(set.covers(principal(100)));
+}
+
+TEST(RevocationSet, TheTokensThatCarryAGrant) {
+  RevocationSet set;
+  set.add_grant("g_1");
+  auto with = principal(100);
+  EXPECT_FALSE(set.covers(with));
+  with.grants = {{"g_0", domain::OrgKey("9"), {}, 200}};
+  EXPECT_FALSE(set.covers(with));
+  with.grants.push_back({"g_1", domain::OrgKey("9"), {}, 200});
+  EXPECT_TRUE(set.covers(with));
+}
+
 TEST(RevocationSet, AnOrganizationIsNoUserOfTheSameName) {
   RevocationSet set;
   set.add_organization("7", 100);
