@@ -58,6 +58,7 @@ class Issuer {
   bool ready() const { return keys_.keys() != nullptr; }
   // How many passwords were hashed to compare them, right and wrong and of nobody.
   std::uint64_t password_checks() const { return hasher_.checks(); }
+  const Locator& locator() const { return locator_; }
   KeyRing& keys() { return keys_; }
   RevocationList& revocations() { return revocations_; }
   // The identity providers whose tokens are exchanged: fetch their keys and bring them here.

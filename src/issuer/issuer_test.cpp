@@ -42,6 +42,41 @@ TEST_F(Discovery, AnswersTheUnknownInTheSameShapeAndAlwaysAlike) {
   EXPECT_EQ(issuers.size(), 2u);
 }
 
+// Not measured by a clock: what costs time is counted. The stable region of a name that nobody has is
+// computed for names that somebody has as well.
+TEST_F(Discovery, DoesTheSameWorkForTheKnownAndTheUnknown) {
+  int hashed = 0;
+  const Locator locator(Secret(std::string(32, 'l')), [&](std::string_view domain) {
+    ++hashed;
+    domain::DomainHash hash{};
+    hash[0] = static_cast<std::uint8_t>(domain == "acme.example" ? 1 : 2);
+    return std::optional(hash);
+  });
+  domain::RegistrySnapshot::Builder builder;
+  builder.registry_id(std::string(32, '0'));
+  builder.regions({{.id = domain::RegionId("ca-central-1"),
+                    .jurisdiction = domain::JurisdictionId("CA"),
+                    .locations = {},
+                    .url = "https://ca.test",
+                    .master = true}});
+  const auto snapshot = builder.build(1).value();
+  for (const char* name : {"acme.example", "nobody.example"}) {
+    hashed = 0;
+    const auto before = locator.computed();
+    ASSERT_TRUE(locator.by_domain(*snapshot, name));
+    EXPECT_EQ(hashed, 1) << name;
+    EXPECT_EQ(locator.computed() - before, 1u) << name;
+  }
+  for (const char* body : {R"({"organization":"acme"})", R"({"organization":"nobody"})"}) {
+    const auto before = issuer->locator().computed();
+    const int looked = directory.user_lookups;
+    EXPECT_EQ(ask(body).status, 200);
+    EXPECT_EQ(issuer->locator().computed() - before, 1u);
+    EXPECT_EQ(directory.user_lookups, looked);  // and nobody is looked up for it
+    EXPECT_TRUE(sink.events.empty());
+  }
+}
+
 TEST_F(Discovery, NeverTakesAnAddressOrAnythingElse) {
   EXPECT_NE(ask(R"({"domain":"ann@acme.test"})").body.find("discovery_address"), std::string::npos);
   EXPECT_NE(ask(R"({"organization":"ann@acme.test"})").body.find("discovery_address"),

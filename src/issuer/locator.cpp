@@ -12,6 +12,7 @@ std::optional<Located> Locator::locate(const domain::RegistrySnapshot& snapshot,
   if (regions.empty()) return std::nullopt;
   // Computed in every case: the known and the unknown take the same time.
   const auto mac = hmac_.clone().mac(label);
+  ++computed_;
   std::uint64_t number = 0;
   std::memcpy(&number, mac.data(), sizeof number);
   const domain::Region* stable = &regions[number % regions.size()];

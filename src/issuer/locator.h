@@ -4,6 +4,8 @@
 // thread-safe.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,12 +37,16 @@ class Locator {
                                  std::string_view name) const;
   std::optional<Located> by_domain(const domain::RegistrySnapshot& snapshot,
                                    std::string_view domain_name) const;
+  // How often the region of a name that nobody has was computed: once for each question, whether
+  // somebody has the name or not.
+  std::uint64_t computed() const { return computed_; }
 
  private:
   std::optional<Located> locate(const domain::RegistrySnapshot& snapshot, std::string_view label,
                                 std::optional<domain::OrganizationView> found) const;
   crypto::HmacSha256 hmac_;
   DomainHasher hash_domain_;
+  mutable std::atomic<std::uint64_t> computed_ = 0;
 };
 
 }  // namespace domicile::issuer
