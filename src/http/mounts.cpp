@@ -80,8 +80,7 @@ class HandlerCall final : public Responder {
     std::string fields;
     std::string_view content_type;
     for (const auto& [name, value] : response.headers) {
-      if (!wire::all_of_class(name, wire::kTokenChar) ||
-          !wire::all_field_value(value)) {
+      if (!wire::all_of_class(name, wire::kTokenChar) || !wire::all_field_value(value)) {
         log_error("http", fmt::format("handler of {} gave a malformed header", request.path));
         exchange_->refuse(500, "internal", "");
         return;
