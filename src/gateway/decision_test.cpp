@@ -57,7 +57,7 @@ TEST_F(GatewayTest, StripsWhatAClientMayNotSay) {
                       "Domicile_Organization: 8\r\nbaggage: org=8\r\ntracestate: a=b\r\n"
                       "X-Forwarded-For: 10.0.0.1\r\nX-Secret-Hop: 1\r\nTE: trailers\r\n"
                       "Connection: X-Secret-Hop, keep-alive\r\nX-Kept: yes\r\n"
-                      "traceparent: 00-aa-bb-01\r\n"));
+                      "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"));
   EXPECT_EQ(status_of(client.answer()), 200);
   const std::string seen = upstream_.requests().at(0);
   for (const char* gone : {"forged", "Domicile_", "baggage", "tracestate", "10.0.0.1",
@@ -65,7 +65,26 @@ TEST_F(GatewayTest, StripsWhatAClientMayNotSay) {
     EXPECT_THAT(seen, Not(HasSubstr(gone)));
   }
   EXPECT_THAT(seen, HasSubstr("X-Kept: yes\r\n"));
-  EXPECT_THAT(seen, HasSubstr("traceparent: 00-aa-bb-01\r\n"));
+  EXPECT_THAT(
+      seen, HasSubstr("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"));
+}
+
+TEST_F(GatewayTest, RecordsTheTraceOfARequestAndDropsWhatIsNone) {
+  start();
+  auto client = connect();
+  const std::string trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const std::string good = "traceparent: 00-" + trace + "-00f067aa0ba902b7-01\r\n";
+  EXPECT_EQ(status_of(client.send(request("GET /orgs/7/courses/1", good)).answer()), 200);
+  EXPECT_EQ(status_of(client.send(request("GET /orgs/8/courses/1", good)).answer()), 403);
+  EXPECT_EQ(
+      status_of(client.send(request("GET /orgs/7/courses/1", "traceparent: 00-x\r\n")).answer()),
+      200);
+  const auto events = sink_.wait_for(3);
+  const std::vector<std::pair<std::string, std::string>> recorded = {{"trace_id", trace}};
+  EXPECT_EQ(events[0].details, recorded);
+  EXPECT_EQ(events[1].details, recorded);
+  EXPECT_TRUE(events[2].details.empty());
+  EXPECT_THAT(upstream_.requests().at(1), Not(HasSubstr("traceparent")));
 }
 
 TEST_F(GatewayTest, AsksForATokenAndSaysWhatIsWrongWithIt) {

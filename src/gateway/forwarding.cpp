@@ -85,6 +85,7 @@ Result<void> write_upstream_head(std::string& out, const wire::RequestHead& head
   } else if (head.section.has_content_length) {
     add(out, "Content-Length", head.section.content_length);
   }
+  if (!head.trace_parent.empty()) add(out, "traceparent", head.trace_parent);
   if (forwarded.websocket) out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n");
   add(out, "X-Forwarded-For", forwarded.peer_ip);
   add(out, "X-Forwarded-Proto", forwarded.encrypted ? "https" : "http");

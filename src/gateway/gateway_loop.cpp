@@ -45,6 +45,11 @@ std::string_view credentials_of(const wire::RequestHead& head, const policy::Rou
   return head.has_authorization && head.authorization.empty() ? "none" : head.authorization;
 }
 
+// A number that the client or its proxies chose: joins the event with what others recorded.
+void note_trace(domain::Event& event, const wire::RequestHead& head) {
+  if (!head.trace_id.empty()) event.details.emplace_back("trace_id", head.trace_id);
+}
+
 }  // namespace
 
 struct GatewayLoop::Counters {
@@ -266,6 +271,7 @@ http::Responder* GatewayLoop::decide(http::Exchange& exchange, const wire::Reque
     return nullptr;
   }
   Event event = event_of(exchange, head.method, facts);
+  note_trace(event, head);
   note_permit(event, *route);
   if (*tunnel != nullptr) {
     (*tunnel)->event = event;
@@ -316,7 +322,9 @@ void GatewayLoop::note_limited(Limit limit, const RateLimiter::Verdict& verdict,
 void GatewayLoop::deny(http::Exchange& exchange, const wire::RequestHead& head,
                        const wire::CleanPath& path, const policy::RequestFacts& facts,
                        const domain::Principal* principal, const policy::Denial& denial) {
-  note_denial(event_of(exchange, head.method, facts), principal, denial);
+  Event event = event_of(exchange, head.method, facts);
+  note_trace(event, head);
+  note_denial(std::move(event), principal, denial);
   if (denial.reason == DenialReason::method_not_allowed) {
     exchange.refuse(405, policy::to_string(denial.reason),
                     "The path is there, but not with this method.", http::AfterAnswer::keep,

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "runtime/client_certificate.h"
 #include "wire/http1_path.h"
 #include "wire/http1_request.h"
@@ -80,6 +81,7 @@ class Exchange {
  protected:
   ~Exchange() = default;
   std::array<char, kRequestIdSize> request_id_{};
+  SteadyTime begun_{};  // its head was whole
 };
 
 class Service {

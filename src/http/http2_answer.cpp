@@ -42,7 +42,7 @@ void Http2Stream::answer(int status, std::string_view lines, std::string_view co
     if (!content_type.empty()) fields.add("content-type", content_type);
     fields.add("content-length", std::to_string(body.size()));
   }
-  context().counters.count_answer(status);
+  context().counters.count_answer(status, context().loop.now() - begun_);
   const bool has_body = !bodyless && !head_request_ && !body.empty();
   submit(fields, has_body);
   answer_ended_ = true;
@@ -62,7 +62,7 @@ bool Http2Stream::begin_answer(const wire::ResponseHead& head, std::string_view 
     if (passes_to_client(field)) fields.add(field.name, field.value);
   }
   fields.add("domicile-request-id", request_id());
-  context().counters.count_answer(head.status);
+  context().counters.count_answer(head.status, context().loop.now() - begun_);
   const bool has_body = head.section.body != wire::BodyKind::none;
   submit(fields, has_body);
   if (!has_body) {

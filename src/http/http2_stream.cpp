@@ -15,6 +15,7 @@ Http2Stream::Http2Stream(Http2Connection& connection, std::int32_t id)
       timer_(connection.context().loop, [this] { on_deadline(); }),
       id_(id) {
   connection.context().ids.next(request_id_);
+  begun_ = connection.context().loop.now();
 }
 
 Http2Stream::~Http2Stream() { CHECK(responder_ == nullptr); }

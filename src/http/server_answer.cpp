@@ -22,7 +22,7 @@ void ServerConnection::answer(int status, std::string_view fields, std::string_v
     head += "Connection: keep-alive\r\n";
   }
   head += "\r\n";
-  context_.counters.count_answer(status);
+  context_.counters.count_answer(status, context_.loop.now() - begun_);
   client_body_ = ClientBody::as_is;
   write(head, head_request_ || bodyless ? std::string_view{} : body);
   finish({});
@@ -37,7 +37,7 @@ bool ServerConnection::begin_answer(const wire::ResponseHead& head, std::string_
   std::string& out = context_.head_buffer;
   out.clear();
   write_client_head(out, head, client_body_, field, request_id());
-  context_.counters.count_answer(head.status);
+  context_.counters.count_answer(head.status, context_.loop.now() - begun_);
   if (client_body_ != ClientBody::chunked || first.empty()) return write(out, first);
   std::array<char, 20> size;
   out.append(wire::chunk_head(first.size(), size));
@@ -103,7 +103,7 @@ void ServerConnection::switch_protocols(const wire::ResponseHead& head, Responde
   std::string& out = context_.head_buffer;
   out.clear();
   write_client_head(out, head, ClientBody::as_is, ConnectionField::websocket, request_id());
-  context_.counters.count_answer(head.status);
+  context_.counters.count_answer(head.status, context_.loop.now() - begun_);
   write(out, {});
   responder_ = &next;
   persistent_ = false;

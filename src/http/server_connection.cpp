@@ -145,6 +145,7 @@ void ServerConnection::keep_rest(std::string_view rest) {
 void ServerConnection::begin(std::string_view head_bytes) {
   ++requests_;
   context_.ids.next(request_id_);
+  begun_ = context_.loop.now();
   context_.counters.requests_total.add();
   wire::RequestHead& head = context_.head;
   const ServerLimits& limits = context_.limits;
@@ -185,6 +186,7 @@ void ServerConnection::refuse_fault(wire::Fault fault) {
   context_.counters.malformed_total.add();
   if (phase_ == Phase::idle || phase_ == Phase::head) {
     context_.ids.next(request_id_);
+    begun_ = context_.loop.now();
     head_request_ = answer_begun_ = told_close_ = false;
   }
   refuse(wire::status_of(fault), wire::reason_of(fault),
@@ -350,6 +352,7 @@ void ServerConnection::on_deadline() {
     case Phase::head:
       context_.counters.timeouts_total.add();
       context_.ids.next(request_id_);
+      begun_ = context_.loop.now();
       head_request_ = answer_begun_ = told_close_ = false;
       refuse(408, "head_timeout", "The request's head did not arrive in time.", AfterAnswer::close);
       return;

@@ -41,7 +41,9 @@ ServerCounters::ServerCounters(Metrics& metrics)
       http2_connections(
           metrics.counter("domicile_http2_connections_total", "Connections that speak HTTP/2.")),
       http2_abuses(metrics.counter("domicile_http2_abuses_total",
-                                   "HTTP/2 connections ended for what the client sent.")) {
+                                   "HTTP/2 connections ended for what the client sent.")),
+      answer_seconds(metrics.histogram("domicile_http_answer_seconds",
+                                       "From a request's whole head to its answer's head.")) {
   answers[0] = nullptr;
   for (std::size_t i = 1; i < answers.size(); ++i) {
     answers[i] = &metrics.counter("domicile_http_answers_total", "By class of status.",
@@ -49,7 +51,8 @@ ServerCounters::ServerCounters(Metrics& metrics)
   }
 }
 
-void ServerCounters::count_answer(int status) {
+void ServerCounters::count_answer(int status, SteadyTime::duration after) {
+  answer_seconds.observe(std::chrono::duration_cast<std::chrono::microseconds>(after));
   const auto hundreds = static_cast<std::size_t>(status / 100);
   if (hundreds > 0 && hundreds < answers.size()) answers[hundreds]->add();
 }

@@ -43,7 +43,8 @@ struct ServerCounters {
   Counter& http2_connections;
   Counter& http2_abuses;
   std::array<Counter*, 6> answers;  // by hundreds of the status; [0] unused
-  void count_answer(int status);
+  Histogram& answer_seconds;
+  void count_answer(int status, SteadyTime::duration after);  // its request's head
 };
 
 // A client's connection, of whichever protocol, as the list of a loop's connections knows it.

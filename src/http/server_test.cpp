@@ -350,5 +350,26 @@ TEST(Metrics, SumsWhatTheLoopsCount) {
             "# HELP b Help.\n# TYPE b gauge\nb 1.5\n");
 }
 
+TEST(Metrics, AHistogramCountsEachTimeInEveryBucketThatHoldsIt) {
+  using std::chrono::microseconds;
+  Metrics metrics;
+  Histogram& loop = metrics.histogram("took_seconds", "Help.");
+  Histogram& other = metrics.histogram("took_seconds", "Help.");
+  for (const int us : {0, 1'000, 1'001, 700'000}) loop.observe(microseconds(us));
+  other.observe(microseconds(60'000'000));
+  const std::string page = metrics.page();
+  EXPECT_TRUE(
+      page.starts_with("# HELP took_seconds Help.\n# TYPE took_seconds histogram\n"
+                       "took_seconds_bucket{le=\"0.001\"} 2\n"
+                       "took_seconds_bucket{le=\"0.0025\"} 3\n"))
+      << page;
+  EXPECT_TRUE(
+      page.ends_with("took_seconds_bucket{le=\"0.5\"} 3\ntook_seconds_bucket{le=\"1\"} 4\n"
+                     "took_seconds_bucket{le=\"2.5\"} 4\ntook_seconds_bucket{le=\"5\"} 4\n"
+                     "took_seconds_bucket{le=\"10\"} 4\ntook_seconds_bucket{le=\"+Inf\"} 5\n"
+                     "took_seconds_sum 60.702001\ntook_seconds_count 5\n"))
+      << page;
+}
+
 }  // namespace
 }  // namespace domicile::http

@@ -84,6 +84,7 @@ FieldKind classify_field(std::string_view name) {
       if (is("transfer-encoding")) return transfer_encoding;
       if (is("te") || is("trailer")) return hop_by_hop;
       if (is("tracestate")) return tracing;
+      if (is("traceparent")) return trace_parent;
       break;
     case 'u':
       if (is("upgrade")) return hop_by_hop;

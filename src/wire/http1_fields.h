@@ -29,7 +29,8 @@ enum class FieldKind : std::uint8_t {
   authorization,
   proxy_authorization,
   forwarded,  // what a proxy says to a server: x-forwarded-*, another target, another method
-  tracing,    // baggage, tracestate: free text that can carry an organization across a border
+  trace_parent,
+  tracing,  // baggage, tracestate: free text that can carry an organization across a border
   identity,
   alias,
   accept,

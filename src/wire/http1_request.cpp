@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "wire/http1_chars.h"
+#include "wire/trace_parent.h"
 
 namespace domicile::wire {
 namespace {
@@ -121,9 +122,10 @@ Fault RequestHead::parse_target(std::string_view& authority) {
 }
 
 Fault RequestHead::apply_fields(std::string_view authority) {
-  host = authorization = {};
+  host = authorization = trace_parent = trace_id = {};
   has_authorization = expect_continue = false;
   bool has_host = false;
+  bool has_trace = false;
   for (const Field& field : section.fields()) {
     switch (field.kind) {
       case FieldKind::host:
@@ -143,6 +145,13 @@ Fault RequestHead::apply_fields(std::string_view authority) {
       case FieldKind::transfer_encoding:
         if (minor_version == 0) return Fault::encoding_on_http10;
         break;
+      case FieldKind::trace_parent: {
+        const auto id = has_trace || field.nominated ? std::nullopt : trace_id_of(field.value);
+        has_trace = true;
+        trace_parent = id ? field.value : std::string_view();
+        trace_id = id.value_or(std::string_view());
+        break;
+      }
       default: break;
     }
   }

@@ -37,7 +37,9 @@ struct RequestHead {
   bool has_authorization = false;
   bool persistent = false;  // the client allows another request on this connection
   bool expect_continue = false;
-  std::size_t size = 0;  // bytes of the head, with the empty line
+  std::string_view trace_parent;  // well-formed and named once, else ""
+  std::string_view trace_id;      // of it
+  std::size_t size = 0;           // bytes of the head, with the empty line
   FieldSection section;
 
   Fault parse(std::string_view head, const HeadLimits& limits);

@@ -172,7 +172,7 @@ TEST(FieldSection, RecognizesTheNamesADoorTreatsSpecially) {
     EXPECT_EQ(classify_field(name), forwarded) << name;
   }
   EXPECT_EQ(classify_field("TraceState"), tracing);
-  EXPECT_EQ(classify_field("Traceparent"), other);
+  EXPECT_EQ(classify_field("Traceparent"), trace_parent);
   EXPECT_EQ(classify_field("Cookie"), other);
 }
 
