@@ -108,14 +108,6 @@ std::string_view utf8_prefix(std::string_view text, std::size_t bytes_max) {
   return text.substr(0, end);
 }
 
-JsonText& JsonText::key(std::string_view name) {
-  separate();
-  out_ += '"';
-  out_ += name;
-  out_ += "\":";
-  return *this;
-}
-
 JsonText& JsonText::any_key(std::string_view name) {
   separate();
   append_json_string(out_, name);

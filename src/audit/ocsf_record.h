@@ -55,8 +55,8 @@ class RecordWriter {
   std::string_view cut(std::string_view value) const {
     return utf8_prefix(value, limits_.field_bytes);
   }
-  void member(std::string_view name, std::string_view value) { json_.key(name).text(cut(value)); }
-  void optional(std::string_view name, std::string_view value) {
+  void member(const JsonKey& name, std::string_view value) { json_.key(name).text(cut(value)); }
+  void optional(const JsonKey& name, std::string_view value) {
     if (!value.empty()) member(name, value);
   }
   std::string_view detail(std::string_view name) const {
