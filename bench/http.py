@@ -294,7 +294,7 @@ def row(name: str, subject: Peer, peer: Peer, bar: float) -> "lib.Row":
 
 
 def idle_memory(bench: Bench, out) -> float:
-    """Bytes of the door's own memory for each of 2,000 idle connections."""
+    """Bytes of the door's own memory for each of 5,000 idle connections."""
     upstream, bench.upstream_port = start_nginx(
         bench.folder, "upstream", "server { listen 127.0.0.1:PORT; location / { return 200 'ok'; } }")
     bench.keys("RS256")
@@ -317,8 +317,8 @@ def idle_memory(bench: Bench, out) -> float:
 
         connections = [one() for _ in range(100)]
         before = resident()
-        connections += [one() for _ in range(2000)]
-        each = (resident() - before) / 2000
+        connections += [one() for _ in range(5000)]
+        each = (resident() - before) / 5000
         print(f"idle connection: {each:.0f} bytes of resident memory each", file=out, flush=True)
         return each
     finally:
