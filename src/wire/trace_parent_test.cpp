@@ -43,8 +43,9 @@ TEST(TraceParent, AnythingElseIsNoTrace) {
 }
 
 std::string trace_in(const std::string& fields) {
-  RequestHead head;
-  EXPECT_EQ(head.parse("GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n", {}), Fault::none);
+  const std::string text = "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n";
+  RequestHead head;  // views into `text`
+  EXPECT_EQ(head.parse(text, {}), Fault::none);
   return std::string(head.trace_id);
 }
 
