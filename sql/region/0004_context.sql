@@ -68,8 +68,8 @@ BEGIN
            OPERATOR(pg_catalog.>) pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) THEN
       RETURN coalesce({{key_in_slots}}, domicile_private.org_otherwise());
     END IF;
-  ELSIF {{served}} THEN
-    RETURN {{key_of_role}};
+  ELSIF {{served}} AND session_user OPERATOR(pg_catalog.~) '{{role_pattern}}' THEN
+    RETURN coalesce({{key_of_role}}, domicile_private.org_otherwise());
   END IF;
   RETURN domicile_private.org_otherwise();
 END

@@ -172,3 +172,15 @@ def test_random_walks_never_meet_the_other_organization(arena, actor):
     assert arena.fingerprint(bout.admin) == before
     assert not arena.foreign_rows(bout.admin)
     bout.close()
+
+
+def test_a_home_of_a_name_that_is_no_organizations_serves_nobody(arena):
+    """etl_7 may read the tables and is no organization; whoever may create roles gives it a home."""
+    with arena.superuser() as admin:
+        admin.must("CREATE ROLE domicile_home_etl_7 NOLOGIN")
+        try:
+            with arena.login("etl_7") as session:
+                for sql in ("SELECT org_id FROM app.course", "SELECT domicile.current_org()"):
+                    assert session.simple(sql).sqlstate == "42501", sql
+        finally:
+            admin.must("DROP ROLE domicile_home_etl_7")
