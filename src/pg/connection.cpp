@@ -6,6 +6,7 @@
 #include <libpq-fe.h>
 
 #include "base/check.h"
+#include "pg/server_error.h"
 
 namespace domicile::pg {
 namespace {
@@ -13,50 +14,6 @@ namespace {
 using OwnedResult = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
 OwnedResult own(PGresult* result) { return OwnedResult(result, &PQclear); }
-
-std::string trimmed(const char* text) {
-  std::string out = text == nullptr ? "" : text;
-  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
-  return out;
-}
-
-// libpq's own messages have several lines, with tabs.
-std::string one_line(const char* text) {
-  std::string out;
-  for (const char c : trimmed(text)) {
-    const bool space = c == '\n' || c == '\t' || c == ' ';
-    if (!space || (!out.empty() && out.back() != ' ')) out += space ? ' ' : c;
-  }
-  return out;
-}
-
-Code code_of(std::string_view state) {
-  if (state.empty()) return Code::unavailable;
-  if (state == "42501") return Code::denied;
-  if (state == "57014") return Code::timeout;
-  if (state == "40001" || state == "40P01" || state == "55P03") return Code::conflict;
-  if (state.starts_with("28")) return Code::unauthenticated;
-  if (state.starts_with("23")) return Code::conflict;
-  if (state.starts_with("08") || state.starts_with("53") || state.starts_with("57P"))
-    return Code::unavailable;
-  if (state.starts_with("42") || state.starts_with("22") || state.starts_with("3D"))
-    return Code::invalid;
-  return Code::internal;
-}
-
-Error error_of(const PGresult* result, const PGconn* connection) {
-  const auto field = [&](int which) { return trimmed(PQresultErrorField(result, which)); };
-  std::string state = result == nullptr ? "" : field(PG_DIAG_SQLSTATE);
-  std::string message = result == nullptr ? "" : field(PG_DIAG_MESSAGE_PRIMARY);
-  if (message.empty()) message = one_line(PQerrorMessage(connection));
-  if (result != nullptr) {
-    if (auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty())
-      message += " (" + detail + ")";
-    if (auto hint = field(PG_DIAG_MESSAGE_HINT); !hint.empty()) message += "; hint: " + hint;
-  }
-  const Code code = code_of(state);
-  return Error{code, std::move(message), std::move(state)};
-}
 
 bool succeeded(const PGresult* result) {
   switch (PQresultStatus(result)) {
@@ -134,13 +91,7 @@ Result<Connection> Connection::open(const std::string& dsn) {
   }
   Connection made(PQconnectdbParams(keywords, values, 1));
   if (PQstatus(made.connection_.get()) != CONNECTION_OK) {
-    std::string message = trimmed(PQerrorMessage(made.connection_.get()));
-    // libpq gives no SQLSTATE for a failed start; authentication failures are told by their text.
-    const bool authentication = message.find("authentication failed") != std::string::npos ||
-                                message.find("no password supplied") != std::string::npos ||
-                                message.find("not permitted to log in") != std::string::npos;
-    return fail(authentication ? Code::unauthenticated : Code::unavailable,
-                fmt::format("cannot connect to the database at {}: {}", redact_dsn(dsn), message));
+    return std::unexpected(connect_error(made.connection_.get(), dsn));
   }
   return made;
 }
@@ -155,6 +106,27 @@ Result<Rows> Connection::query(const std::string& sql, std::span<const Param> pa
   for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
   auto result = own(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()),
                                  nullptr, values.data(), nullptr, nullptr, 0));
+  if (!succeeded(result.get())) return std::unexpected(error_of(result.get(), connection_.get()));
+  return Rows(result.release());
+}
+
+Result<Rows> Connection::execute(const std::string& name, const std::string& sql,
+                                 std::span<const BoundValue> params) {
+  if (!prepared_.contains(name)) {
+    auto made = own(PQprepare(connection_.get(), name.c_str(), sql.c_str(), 0, nullptr));
+    if (!succeeded(made.get())) return std::unexpected(error_of(made.get(), connection_.get()));
+    prepared_.insert(name);
+  }
+  std::vector<const char*> values;
+  std::vector<int> lengths, formats;
+  for (const BoundValue& param : params) {
+    CHECK(param.binary || param.null || param.bytes.data()[param.bytes.size()] == '\0');
+    values.push_back(param.null ? nullptr : param.bytes.data());
+    lengths.push_back(static_cast<int>(param.bytes.size()));
+    formats.push_back(param.binary ? 1 : 0);
+  }
+  auto result = own(PQexecPrepared(connection_.get(), name.c_str(), static_cast<int>(values.size()),
+                                   values.data(), lengths.data(), formats.data(), 0));
   if (!succeeded(result.get())) return std::unexpected(error_of(result.get(), connection_.get()));
   return Rows(result.release());
 }
@@ -264,6 +236,34 @@ std::string quote_literal(std::string_view text) {
     out.push_back(c);
   }
   return out + '\'';
+}
+
+std::string binary_text_array(std::span<const std::optional<std::string_view>> items) {
+  constexpr std::uint32_t kTextOid = 25;
+  std::size_t size = 20;
+  bool has_null = false;
+  for (const auto& item : items) {
+    size += 4 + (item ? item->size() : 0);
+    has_null |= !item;
+  }
+  std::string out;
+  out.reserve(size);
+  const auto put = [&out](std::uint32_t value) {
+    const char bytes[] = {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
+                          static_cast<char>(value >> 8), static_cast<char>(value)};
+    out.append(bytes, sizeof bytes);
+  };
+  put(items.empty() ? 0 : 1);  // dimensions
+  put(has_null ? 1 : 0);
+  put(kTextOid);
+  if (items.empty()) return out;
+  put(static_cast<std::uint32_t>(items.size()));
+  put(1);  // the lower bound
+  for (const auto& item : items) {
+    put(item ? static_cast<std::uint32_t>(item->size()) : 0xFFFFFFFFU);
+    if (item) out.append(*item);
+  }
+  return out;
 }
 
 std::string array_literal(std::span<const std::string> items) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,15 @@ namespace domicile::pg {
 // A parameter: text, or NULL.
 using Param = std::optional<std::string>;
 
+// A parameter in its binary form, or as text; a view of bytes that outlive the call.
+struct BoundValue {
+  std::string_view bytes;
+  bool binary = false;
+  bool null = false;
+};
+// A list as the binary form of text[]: no element is quoted here or parsed over there. Elements may be NULL.
+std::string binary_text_array(std::span<const std::optional<std::string_view>> items);
+
 class Rows {
  public:
   explicit Rows(PGresult* result);
@@ -39,7 +49,8 @@ class Rows {
   std::int64_t integer(int row, int column) const;   // 0 for NULL; CHECKs that it is a number
   bool boolean(int row, int column) const;           // false for NULL
   std::vector<std::string> lines(int row, int column) const;  // what string_agg(..., E'\n') made
-  std::int64_t affected() const;  // rows of INSERT, UPDATE, DELETE, COPY
+  std::int64_t affected() const;                         // rows of INSERT, UPDATE, DELETE, COPY
+  const PGresult* raw() const { return result_.get(); }  // inside this module only
 
  private:
   std::shared_ptr<PGresult> result_;
@@ -56,6 +67,9 @@ class Connection {
   Result<Rows> query(const std::string& sql, std::initializer_list<Param> params) {
     return query(sql, std::span<const Param>(params.begin(), params.size()));
   }
+  // One statement that this connection remembers, prepared at its first use. `name` stands for `sql` for good.
+  Result<Rows> execute(const std::string& name, const std::string& sql,
+                       std::span<const BoundValue> params);
   // Several statements in one string, without parameters: migrations. Stops at the first error.
   Result<void> script(const std::string& sql);
 
@@ -92,6 +106,7 @@ class Connection {
   Error last_error(std::string_view doing) const;
   std::unique_ptr<PGconn, Closer> connection_;
   std::unique_ptr<Notices> notices_;
+  std::set<std::string> prepared_;
 };
 
 // "schema"."table" quoting without a connection.
