@@ -31,8 +31,9 @@ domicile_module(registry   USES store http domain)
 domicile_module(audit      USES store http crypto domain)
 domicile_module(issuer     USES http store token domain LIBS PkgConfig::argon2)
 domicile_module(gateway    USES http pg policy token domain LIBS PkgConfig::xxhash)
+domicile_module(reference  USES http store catalog domain LIBS nlohmann_json::nlohmann_json)
 domicile_module(compliance USES store audit http catalog domain)
-domicile_module(app        USES compliance gateway issuer audit registry LIBS CLI11::CLI11 tomlplusplus::tomlplusplus)
+domicile_module(app        USES compliance reference gateway issuer audit registry LIBS CLI11::CLI11 tomlplusplus::tomlplusplus)
 
 domicile_embed_sql(domicile_store)
 

@@ -17,6 +17,8 @@
 #include "gateway/http_gateway.h"
 #include "issuer/issuer.h"
 #include "issuer/remote_keys.h"
+#include "reference/applier.h"
+#include "reference/publisher.h"
 #include "registry/feed_handler.h"
 #include "registry/follower.h"
 #include "registry/home_keeper.h"
@@ -38,6 +40,7 @@ struct Secrets {
   Secret pepper;           // may be empty
   Secret issuer_key;       // 32 bytes
   Secret authorize_token;  // may be empty
+  Secret reference_dsn;    // may be empty
 };
 
 Result<Secrets> read_secrets(const NodeConfig& config) {
@@ -52,6 +55,9 @@ Result<Secrets> read_secrets(const NodeConfig& config) {
                                            config.peer_token_file.string()));
   }
   if (!config.pepper_file.empty()) secrets.pepper = TRY(read_secret_file(config.pepper_file));
+  if (!config.reference_dsn_file.empty()) {
+    secrets.reference_dsn = TRY(read_secret_file(config.reference_dsn_file));
+  }
   secrets.authorize_token = TRY(load_authorize_token(config));
   const Secret key = TRY(read_secret_file(config.issuer_key_file));
   auto bytes = from_hex(key.reveal());
@@ -70,6 +76,9 @@ std::function<Result<token::ContextSigner>()> signer_maker(const store::ContextK
     return token::ContextSigner::create({.kid = key.kid, .key = key.key}, key.database_id);
   };
 }
+
+// Regions whose pulls of reference data may wait at the same time, without a worker less for others.
+constexpr unsigned kWaitingRegions = 8;
 
 issuer::DomainHasher domain_hasher(const Secret& pepper) {
   if (pepper.empty()) return {};
@@ -93,6 +102,8 @@ struct Node::Parts {
   std::unique_ptr<registry::RegistrySource> source;
   std::unique_ptr<registry::Follower> follower;
   std::unique_ptr<registry::HomeKeeper> keeper;
+  std::unique_ptr<reference::Publisher> publisher;  // master region, with [reference]
+  std::unique_ptr<reference::Applier> applier;      // elsewhere, with [reference]
   std::unique_ptr<issuer::Issuer> issuer;
   std::unique_ptr<gateway::HttpGateway> door;
   std::unique_ptr<issuer::RemoteKeys> peer_keys;
@@ -138,6 +149,27 @@ struct Node::Parts {
         registry::HomeKeeperOptions{.region = config.region}, *home_store, *ledger, clock);
   }
 
+  void make_reference(const Secrets& secrets) {
+    if (secrets.reference_dsn.empty()) return;
+    if (config.registry_source == RegistrySource::postgresql) {
+      publisher = std::make_unique<reference::Publisher>(
+          reference::PublisherOptions{
+              .dsn = secrets.reference_dsn, .region = config.region, .gate = peer_gate(secrets)},
+          *ledger, clock);
+      return;
+    }
+    applier = std::make_unique<reference::Applier>(
+        reference::ApplierOptions{.dsn = secrets.reference_dsn,
+                                  .region = config.region,
+                                  .peer = {.url = config.registry_url,
+                                           .token = secrets.peer_token,
+                                           .region = config.region,
+                                           .ca_file = config.peer_ca_file,
+                                           .certificate_file = config.peer_certificate,
+                                           .key_file = config.peer_key}},
+        *ledger, clock);
+  }
+
   Result<void> make_issuer(const Secrets& secrets) {
     const std::string_view shared =
         secrets.pepper.empty() ? secrets.peer_token.reveal() : secrets.pepper.reveal();
@@ -174,7 +206,8 @@ struct Node::Parts {
       options.upstreams.emplace_back("app", "http://" + upstream.text());
     }
     options.rates = config.rates;
-    options.workers = config.worker_threads;
+    // A region that follows holds one of them most of the time.
+    options.workers = config.worker_threads + (publisher != nullptr ? kWaitingRegions : 0);
     options.limits.http2.offered = config.http2;
     options.limits.head_ms = config.head_ms;
     options.limits.body_idle_ms = config.body_idle_ms;
@@ -189,6 +222,20 @@ struct Node::Parts {
     return options;
   }
 
+  // For what only the nodes of other regions may ask.
+  http::PeerGate peer_gate(const Secrets& secrets) {
+    return {.token = secrets.peer_token,
+            .certificates = !config.peer_client_ca.empty(),
+            .knows_region = [this](std::string_view region) -> std::optional<bool> {
+              const auto snapshot = follower->current();
+              if (snapshot->revision() == 0) return std::nullopt;
+              return std::ranges::any_of(snapshot->regions(), [&](const auto& known) {
+                return known.id.view() == region;
+              });
+            },
+            .on_refused = note_refused_peer(*ledger, clock, config.region)};
+  }
+
   std::vector<std::pair<std::string, http::Handler>> handlers(const Secrets& secrets) {
     const http::Handler issuing = [this](const http::Request& request) {
       return issuer->handle(request);
@@ -200,23 +247,18 @@ struct Node::Parts {
         {"/v1/organizations/", organization_handler(*follower, *keeper, secrets.peer_token)},
     };
     if (registry_store != nullptr) {
-      out.emplace_back("/v1/registry/changes",
-                       registry::feed_handler(
-                           *registry_store,
-                           {.peer_token = secrets.peer_token,
-                            .certificates = !config.peer_client_ca.empty(),
-                            .knows_region = [this](std::string_view region) -> std::optional<bool> {
-                              const auto snapshot = follower->current();
-                              if (snapshot->revision() == 0) return std::nullopt;
-                              return std::ranges::any_of(
-                                  snapshot->regions(),
-                                  [&](const auto& known) { return known.id.view() == region; });
-                            },
-                            .on_refused = note_refused_peer(*ledger, clock, config.region),
-                            .wait_past =
-                                [this](std::uint64_t revision, std::chrono::milliseconds at_most) {
-                                  return follower->wait_past(revision, at_most);
-                                }}));
+      out.emplace_back(
+          "/v1/registry/changes",
+          registry::feed_handler(
+              *registry_store,
+              {.gate = peer_gate(secrets),
+               .wait_past = [this](std::uint64_t revision, std::chrono::milliseconds at_most) {
+                 return follower->wait_past(revision, at_most);
+               }}));
+    }
+    if (publisher != nullptr) {
+      out.emplace_back("/v1/reference/",
+                       [this](const http::Request& request) { return publisher->handle(request); });
     }
     return out;
   }
@@ -307,6 +349,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
   TRY(parts->open_ledger());
   TRY(parts->open_database(secrets));
   parts->open_registry(secrets);
+  parts->make_reference(secrets);
   TRY(parts->make_issuer(secrets));
   TRY(parts->make_door(secrets));
   return std::unique_ptr<Node>(new Node(std::move(parts)));
@@ -321,6 +364,8 @@ Result<void> Node::start() {
     if (!updated) log_error("node", updated.error().message);
   });
   parts_->follower->start();
+  if (parts_->publisher != nullptr) parts_->publisher->start();
+  if (parts_->applier != nullptr) parts_->applier->start();
   return {};
 }
 
@@ -357,12 +402,15 @@ void Node::announce_drain() { parts_->door->announce_drain(); }
 
 std::size_t Node::drain() {
   parts_->follower->release_waiting();  // peers that wait for news are under way as well
+  if (parts_->publisher != nullptr) parts_->publisher->stop();
   return parts_->door->drain(parts_->config.drain_ms);
 }
 
 void Node::stop() {
   if (parts_ == nullptr) return;
   // Whoever calls the door ends before the door does.
+  if (parts_->applier != nullptr) parts_->applier->stop();
+  if (parts_->publisher != nullptr) parts_->publisher->stop();
   if (parts_->follower != nullptr) parts_->follower->stop();
   parts_->peer_keys.reset();
   parts_->external_keys.reset();

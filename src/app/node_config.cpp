@@ -23,6 +23,18 @@ std::optional<Endpoint> parse_endpoint(std::string_view text) {
   return endpoint;
 }
 
+// "03:00" as minutes of the day.
+std::optional<int> parse_time_of_day(std::string_view text) {
+  int hour = 0, minute = 0;
+  if (text.size() != 5 || text[2] != ':') return std::nullopt;
+  const auto [h, e1] = std::from_chars(text.begin(), text.begin() + 2, hour);
+  const auto [m, e2] = std::from_chars(text.begin() + 3, text.end(), minute);
+  const bool whole =
+      e1 == std::errc{} && e2 == std::errc{} && h == text.begin() + 2 && m == text.end();
+  if (!whole || hour < 0 || hour > 23 || minute < 0 || minute > 59) return std::nullopt;
+  return hour * 60 + minute;
+}
+
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
@@ -186,6 +198,29 @@ class Loader {
       reader_.error("registry.source", "must be \"postgresql\" (master region) or \"peer\"");
     }
     config_.audit_directory = path("audit.directory", "a folder for the region's events");
+    reference();
+  }
+
+  // Reference data travels between nodes that have proved who they are; which side this node is, the registry says.
+  void reference() {
+    config_.reference_dsn_file = optional_path("reference.dsn_file");
+    const std::string at = reader_.text("reference.compare_at").value_or("03:00");
+    config_.compare_at_minute = parse_time_of_day(at);
+    if (!config_.compare_at_minute && at != "off") {
+      reader_.error("reference.compare_at",
+                    "must be a time of the UTC day such as \"03:00\", or \"off\"");
+    }
+    if (config_.reference_dsn_file.empty()) return;
+    const bool master = config_.registry_source == RegistrySource::postgresql;
+    if (master && config_.peer_client_ca.empty()) {
+      reader_.error("reference.dsn_file",
+                    "needs peers.client_ca: reference data is given over mutual TLS only");
+    }
+    if (!master && config_.peer_certificate.empty()) {
+      reader_.error(
+          "reference.dsn_file",
+          "needs peers.certificate and peers.key: reference data is given over mutual TLS only");
+    }
   }
 
   void doors() {

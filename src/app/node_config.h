@@ -63,6 +63,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -135,6 +136,10 @@ struct NodeConfig {
   Path authorize_token_file;  // empty: the address is enough
 
   gateway::RateOptions rates;
+
+  Path reference_dsn_file;  // empty: this node takes no part in the reference sync
+  std::optional<int>
+      compare_at_minute;  // of the UTC day; nullopt: never. Elsewhere than in the master region
 
   Path audit_directory;
 };

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "registry/feed_handler.h"
+#include "http/peer_gate.h"
 
 namespace domicile::app {
 namespace {
@@ -27,7 +27,7 @@ http::Handler organization_handler(const registry::Follower& follower,
   const auto token = std::make_shared<const Secret>(std::move(peer_token));
   return [&follower, &keeper, token](const http::Request& request) {
     constexpr std::string_view kPrefix = "/v1/organizations/";
-    if (!registry::is_peer(request, *token)) {
+    if (!http::is_peer(request, *token)) {
       return http::problem(401, "unauthenticated",
                            "This is for nodes and operators: send the peer token.", request);
     }

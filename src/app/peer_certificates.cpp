@@ -56,7 +56,8 @@ std::function<void(const http::Request&, std::string_view reason)> note_refused_
     event.region = region;
     event.source_ip = request.peer_ip;
     event.request_id = request.request_id;
-    event.operation = "registry.read";
+    event.operation =
+        request.path.starts_with("/v1/reference/") ? "reference.read" : "registry.read";
     event.reason = reason;
     event.severity = "high";  // somebody has the peers' token
     event.details = {{"refused", std::to_string(refused)}};

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
-#include <map>
 
 #include <fmt/format.h>
 
@@ -78,47 +77,13 @@ http::Response refusal(const Error& error, const http::Request& request) {
   return http::problem(503, "registry_unavailable", "the registry cannot be read now", request);
 }
 
-// Why the certificate does not do, or "".
-std::string_view certificate_fault(const http::Request& request, const FeedOptions& options) {
-  if (!options.certificates) return {};
-  if (!request.certificate || !request.certificate->of_peer) return "peer_certificate_required";
-  const auto claimed = request.header("domicile-region");
-  const auto& named = request.certificate->regions;
-  if (!claimed || std::ranges::find(named, *claimed) == named.end()) return "peer_region_mismatch";
-  const auto known = options.knows_region(*claimed);
-  if (!known) return "registry_unavailable";
-  return *known ? std::string_view() : "peer_region_unknown";
-}
-
 }  // namespace
-
-bool is_peer(const http::Request& request, const Secret& token) {
-  constexpr std::string_view kScheme = "Bearer ";
-  const auto given = request.header("authorization");
-  return given && given->starts_with(kScheme) && !token.empty() &&
-         equal_constant_time(given->substr(kScheme.size()), token.reveal());
-}
 
 http::Handler feed_handler(RegistryStore& store, FeedOptions options) {
   auto waiting = std::make_shared<std::atomic<unsigned>>(0);
   return [&store, options = std::move(options),
           waiting](const http::Request& request) -> http::Response {
-    if (!is_peer(request, options.peer_token)) {
-      auto refused =
-          http::problem(401, "unauthenticated", "this is for the nodes of other regions", request);
-      refused.headers.emplace_back("www-authenticate", "Bearer realm=\"domicile peers\"");
-      return refused;
-    }
-    if (const auto fault = certificate_fault(request, options); !fault.empty()) {
-      if (fault == "registry_unavailable") {
-        return http::problem(503, fault, "this node does not know the regions yet", request);
-      }
-      if (options.on_refused) options.on_refused(request, fault);
-      return http::problem(403, fault,
-                           "show a peer's certificate that names the region which Domicile-Region "
-                           "says, one of the registry's",
-                           request);
-    }
+    if (auto refused = options.gate.refuse(request)) return *std::move(refused);
     if (request.method != "GET") {
       auto refused = http::problem(405, "method_not_allowed", "use GET", request);
       refused.headers.emplace_back("allow", "GET");

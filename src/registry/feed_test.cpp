@@ -76,12 +76,12 @@ http::Request request(std::string authorization) {
 
 TEST(Feed, OnlyPeersMayAsk) {
   const Secret token(std::string("peer-token"));
-  EXPECT_TRUE(is_peer(request("Bearer peer-token"), token));
+  EXPECT_TRUE(http::is_peer(request("Bearer peer-token"), token));
   for (const char* bad : {"", "Bearer ", "Bearer peer-toke", "Bearer peer-token ", "peer-token",
                           "Basic peer-token"}) {
-    EXPECT_FALSE(is_peer(request(bad), token)) << bad;
+    EXPECT_FALSE(http::is_peer(request(bad), token)) << bad;
   }
-  EXPECT_FALSE(is_peer(request("Bearer "), Secret())) << "an empty token admits nobody";
+  EXPECT_FALSE(http::is_peer(request("Bearer "), Secret())) << "an empty token admits nobody";
 }
 
 // Counts who gets as far as its changes; whoever is refused must not.
@@ -123,13 +123,14 @@ TEST(Feed, WithCertificatesTheTokenAloneIsNotEnough) {
   std::vector<std::string> refused;
   std::optional<bool> known = true;
   const auto feed = feed_handler(
-      store, {.peer_token = Secret(std::string("peer-token")),
-              .certificates = true,
-              .knows_region =
-                  [&](std::string_view region) { return region == "us-east-1" ? known : false; },
-              .on_refused = [&](const http::Request&,
-                                std::string_view reason) { refused.emplace_back(reason); },
-              .wait_past = {}});
+      store,
+      {.gate = {.token = Secret(std::string("peer-token")),
+                .certificates = true,
+                .knows_region =
+                    [&](std::string_view region) { return region == "us-east-1" ? known : false; },
+                .on_refused = [&](const http::Request&,
+                                  std::string_view reason) { refused.emplace_back(reason); }},
+       .wait_past = {}});
   runtime::ClientCertificate certificate;
   certificate.of_peer = true;
   certificate.regions = {"us-east-1", "mars-north-1"};

@@ -1,0 +1,116 @@
+// What an Applier does on its threads (reference/applier.h).
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+
+#include "reference/applier.h"
+#include "reference/change_writer.h"
+#include "reference/lag.h"
+#include "reference/record_source.h"
+
+namespace domicile::reference {
+
+class Applier::Worker {
+ public:
+  Worker(ApplierOptions options, domain::EventSink& events, const Clock& clock);
+  ~Worker() { stop(); }
+  void start();
+  void stop();
+  ApplierStatus status() const;
+  std::string dsn() const { return std::string(options_.dsn.reveal()); }
+  Result<void> at_point(const std::function<Result<wire::Lsn>()>& choose,
+                        const std::function<Result<void>()>& body,
+                        std::chrono::milliseconds at_most);
+
+ private:
+  // Somebody who waits for a point; lives on their stack.
+  struct Point {
+    const std::function<Result<wire::Lsn>()>* choose = nullptr;
+    const std::function<Result<void>()>* body = nullptr;
+    std::optional<wire::Lsn> at;
+    std::optional<Result<void>> done;
+  };
+  // Where this region stands, as its database says.
+  struct Standing {
+    std::string master_region, system_identifier, database_id, position;
+    std::int64_t timeline = 0;
+    bool accept_master = false, resync = false;
+    std::map<QualifiedName, wire::Lsn> copied;
+  };
+  // The master, as it answered.
+  struct Master {
+    std::string session, region, system_identifier, database_id, copy;
+    std::int64_t timeline = 0;
+    TableShapes tables;
+  };
+
+  void run();
+  Result<void> follow();  // one session, until it ends
+  Result<Standing> read_standing();
+  Result<Master> open_session(Peer& peer, const Standing& standing);
+  Result<void> agree(const Master& master);
+  Result<void> remember_columns(const Master& master);
+  Result<void> loop(RecordSource& source, Puller& puller);
+  Result<void> take_message(RecordSource& source, std::string_view message);
+  Result<void> take_relation(const wire::pgoutput::Relation& relation);
+  Result<void> take_change(RecordSource& source, std::string_view message,
+                           const wire::pgoutput::AnyMessage& parsed);
+  Result<void> store_piece();  // what has come of an open transaction
+  Result<void> commit(RecordSource& source, Puller& puller);
+  Result<void> begin();
+  Result<void> record_frames(domain::Outcome outcome, std::string_view reason);
+  Result<void> copy(RecordSource& source, Puller& puller, std::string_view begin);
+  Result<void> set_sequences(std::string_view values);
+  Result<void> look_for_orders();
+
+  bool stopping() const;
+  bool point_waits();
+  Result<void> serve_point();  // runs `choose` of the first that waits
+  Result<void> reach_point(RecordSource& source, Puller& puller, wire::Lsn commit);
+  void end_points(const Error& error);
+
+  void report(std::string_view state, const Error& error);
+  void raise(std::string_view kind, const std::string& object, const std::string& detail,
+             std::string_view severity);
+  void note_lag(RecordSource& source);
+
+  const ApplierOptions options_;
+  domain::EventSink& events_;
+  const Clock& clock_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  bool streaming_ = false;
+  std::deque<Point*> points_;
+  ApplierStatus status_;
+
+  // Of the thread.
+  std::optional<pg::Connection> sql_;
+  TableShapes own_;
+  std::vector<QualifiedName> order_;
+  std::map<QualifiedName, wire::Lsn> copied_;
+  std::map<std::uint32_t, Target> targets_;
+  std::map<std::uint32_t, std::string> described_;  // a relation's message, to know it again
+  ChangeSet changes_;
+  std::map<QualifiedName, std::array<std::int64_t, 4>>
+      counts_;                      // inserts, updates, deletes, conflicts of the transaction
+  std::vector<FrameFacts> frames_;  // whose event is not written yet
+  bool open_ = false;               // a transaction here
+  bool in_source_ = false;          // inside one of the master's
+  bool beat_ = false;               // a heartbeat is among what is not committed
+  wire::Lsn begun_ = 0;             // the commit position of the master's transaction at hand
+  std::int64_t beat_committed_us_ = 0;
+  wire::Lsn reached_ = 0;   // the end of the last whole one
+  wire::Lsn position_ = 0;  // what is committed
+  std::set<QualifiedName> quarantined_;
+  Lag lag_;
+  ClockOffset clock_offset_;
+  SteadyTime orders_at_{};
+  std::string reported_;
+  std::thread thread_;
+};
+
+}  // namespace domicile::reference

@@ -1,0 +1,323 @@
+#include "reference/session.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "crypto/sha256.h"
+
+namespace domicile::reference {
+namespace {
+
+constexpr auto kStatusEvery = std::chrono::milliseconds(200);
+constexpr auto kReportEvery = std::chrono::milliseconds(1000);
+constexpr auto kSequencesEvery = std::chrono::seconds(5);
+
+bool is_own(const QualifiedName& name) { return name.schema == "domicile"; }
+
+}  // namespace
+
+std::string slot_of(std::string_view region) {
+  std::string slot = "domicile_" + std::string(region);
+  std::ranges::replace(slot, '-', '_');
+  return slot;
+}
+
+Session::Session(SessionOptions options, SessionStart start, domain::EventSink& events,
+                 const Clock& clock)
+    : options_(std::move(options)),
+      start_(std::move(start)),
+      slot_(slot_of(start_.region)),
+      events_(events),
+      clock_(clock) {
+  shared_->durable = start_.position;
+  thread_ = std::thread([this] { run(); });
+}
+
+Session::~Session() { stop(); }
+
+void Session::stop() {
+  {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->stopping = true;
+    if (!shared_->ended)
+      shared_->ended =
+          Error{Code::conflict, "another session took the place of this one", "session_unknown"};
+  }
+  shared_->changed.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Session::stopping() {
+  const std::lock_guard lock(shared_->mutex);
+  return shared_->stopping;
+}
+
+Result<std::optional<std::string>> Session::pull(std::uint64_t sequence, wire::Lsn durable,
+                                                 std::chrono::milliseconds wait) {
+  std::unique_lock lock(shared_->mutex);
+  Shared& shared = *shared_;
+  shared.durable = std::max(shared.durable, durable);
+  if (shared.given && shared.given->sequence == sequence) return shared.given->bytes;
+  shared.changed.wait_for(
+      lock, wait, [&] { return shared.stopping || shared.ended || !shared.waiting.empty(); });
+  if (shared.waiting.empty()) {
+    if (shared.ended) return std::unexpected(*shared.ended);
+    return std::nullopt;
+  }
+  const auto frame = shared.waiting.front();
+  if (frame->sequence != sequence) {
+    return fail(Code::conflict,
+                fmt::format("frame {} was asked for, and {} is next", sequence, frame->sequence),
+                "session_unknown");
+  }
+  shared.changed.wait(lock, [&] { return shared.stopping || frame->recorded || frame->failed; });
+  if (frame->failed) return std::unexpected(*frame->failed);
+  if (!frame->recorded) return std::unexpected(*shared.ended);
+  shared.waiting.pop_front();
+  shared.given = frame;
+  lock.unlock();
+  shared.changed.notify_all();
+  return frame->bytes;
+}
+
+void Session::finish(Error error) {
+  {
+    const std::lock_guard lock(shared_->mutex);
+    if (!shared_->ended) shared_->ended = error;
+  }
+  shared_->changed.notify_all();
+}
+
+// What the database keeps of this region, and what somebody must look at.
+void Session::note(const char* state, const Error& error) {
+  if (!sql_) return;
+  const auto known = sql_->query(
+      "SELECT domicile.note_reference_peer($1, $2, $3, $4, $5, $6::pg_lsn, $7::bigint, $8::bigint)",
+      {start_.region, slot_, state, error.reason, error.message,
+       wire::format_lsn(reported_durable_), std::to_string(std::exchange(rows_sent_, 0)),
+       std::to_string(std::exchange(bytes_sent_, 0))});
+  if (!known) log_warning("reference", known.error().message);
+}
+
+void Session::run() {
+  Result<void> done = fail(Code::internal, "");
+  try {
+    done = stream();
+  } catch (const std::exception& error) {
+    done = fail(Code::internal, error.what());
+  }
+  if (done || stopping()) return;
+  log_error("reference",
+            fmt::format("the stream for {} stopped: {}", start_.region, done.error().message));
+  note("stopped", done.error());
+  finish(done.error());
+}
+
+Result<void> Session::read_tables() {
+  tables_ = TRY(read_shapes(*sql_));
+  rechecked_ = clock_.steady();
+  return {};
+}
+
+Result<void> Session::check_class(std::string_view schema, std::string_view name) {
+  const QualifiedName table{std::string(schema), std::string(name)};
+  if (tables_.contains(table)) return {};
+  const std::string detail = fmt::format(
+      "{} is in the publication {} and no reference table of the catalog; the stream for {} "
+      "stopped before a row of it left the region",
+      to_string(table), kPublication, start_.region);
+  const auto fresh =
+      sql_->query("SELECT domicile.note_reference_finding('class_violation', $1, $2)",
+                  {to_string(table), detail});
+  domain::Event event;
+  event.kind = domain::EventKind::finding;
+  event.outcome = domain::Outcome::denied;
+  event.activity = domain::Activity::other;
+  event.time = clock_.now();
+  event.region = options_.region;
+  event.operation = "reference.publish";
+  event.resource = "table:" + to_string(table);
+  event.reason = "class_violation";
+  event.severity = "critical";
+  event.details = {{"to_region", start_.region}};
+  if (!fresh || fresh->boolean(0, 0)) TRY(events_.record(std::move(event)));
+  return fail(Code::denied, detail, "class_violation");
+}
+
+Result<void> Session::recheck() {
+  if (clock_.steady() - rechecked_ < options_.recheck) return {};
+  TRY(read_tables());
+  for (const auto& [id, name] : relations_) TRY(check_class(name.schema, name.name));
+  return {};
+}
+
+Result<void> Session::note_relation(const wire::pgoutput::Relation& relation) {
+  TRY(read_tables());  // a new table, or a changed one: look now
+  TRY(check_class(relation.schema, relation.name));
+  relations_[relation.id] = {std::string(relation.schema), std::string(relation.name)};
+  return {};
+}
+
+Result<void> Session::take(const wire::replication::Data& data) {
+  const char type = data.message.empty() ? '\0' : data.message[0];
+  switch (type) {
+    case 'O':
+    case 'M':
+    case 'Y': return {};  // nothing that an applier needs
+    case 'B': {
+      const auto begin = std::get<wire::pgoutput::Begin>(TRY(wire::pgoutput::parse(data.message)));
+      if (late_ && begin.commit >= late_->slot.consistent_point) {
+        TRY(copy(late_->slot.snapshot, late_->slot.consistent_point, late_->tables));
+        late_.reset();
+      }
+      in_transaction_ = true;
+      break;
+    }
+    case 'C':
+      to_ = std::get<wire::pgoutput::Commit>(TRY(wire::pgoutput::parse(data.message))).end;
+      in_transaction_ = false;
+      break;
+    case 'R':
+      TRY(note_relation(
+          std::get<wire::pgoutput::Relation>(TRY(wire::pgoutput::parse(data.message)))));
+      break;
+    default:
+      for (const std::uint32_t id : TRY(wire::pgoutput::relations_of(data.message))) {
+        const auto known = relations_.find(id);
+        if (known == relations_.end())
+          return fail(Code::internal, "a change of a table that was never described",
+                      "pgoutput_malformed");
+        ++rows_[known->second];
+      }
+  }
+  writer_.add(RecordKind::message, data.message);
+  if (writer_.size() < options_.frame_bytes) return {};
+  return seal();
+}
+
+Result<void> Session::seal() {
+  if (writer_.empty()) return {};
+  TRY(recheck());
+  const auto frame = std::make_shared<Frame>();
+  frame->sequence = ++sequence_;
+  frame->bytes = writer_.take(frame->sequence);
+  std::uint64_t rows = 0;
+  std::string tables;
+  for (const auto& [name, count] : rows_) {
+    if (is_own(name)) continue;
+    rows += count;
+    tables += fmt::format("{}{}:{}", tables.empty() ? "" : " ", to_string(name), count);
+  }
+  rows_.clear();
+  frame->recorded = rows == 0;
+  bytes_sent_ += static_cast<std::int64_t>(frame->bytes.size());
+  rows_sent_ += static_cast<std::int64_t>(rows);
+  if (rows > 0) {
+    domain::Event event;
+    event.kind = domain::EventKind::reference_applied;
+    event.outcome = domain::Outcome::allowed;
+    event.activity = domain::Activity::read;
+    event.time = clock_.now();
+    event.region = options_.region;
+    event.operation = "reference.publish";
+    event.resource = "region:" + start_.region;
+    event.details = {
+        {"tables", std::move(tables)},
+        {"rows", std::to_string(rows)},
+        {"bytes", std::to_string(frame->bytes.size())},
+        {"from", wire::format_lsn(from_)},
+        {"to", wire::format_lsn(to_)},
+        {"sha256", crypto::sha256_hex(std::string_view(frame->bytes).substr(FrameWriter::kHead))}};
+    events_.submit(std::move(event), [frame, shared = shared_](Result<std::uint64_t> recorded) {
+      {
+        const std::lock_guard lock(shared->mutex);
+        frame->recorded = recorded.has_value();
+        if (!recorded)
+          frame->failed =
+              Error{Code::unavailable, "the event log takes no events: " + recorded.error().message,
+                    "log_unavailable"};
+      }
+      shared->changed.notify_all();
+    });
+  }
+  from_ = to_;
+  std::unique_lock lock(shared_->mutex);
+  shared_->waiting.push_back(frame);
+  shared_->changed.notify_all();
+  shared_->changed.wait(
+      lock, [&] { return shared_->stopping || shared_->waiting.size() < options_.waiting_max; });
+  return {};
+}
+
+Result<std::string> Session::sequences_json() {
+  const auto rows =
+      TRY(sql_->query("SELECT coalesce(json_object_agg(sequence, value), '{}')::text FROM "
+                      "domicile.reference_sequences()"));
+  return std::string(rows.text(0, 0));
+}
+
+Result<void> Session::sequences() {
+  if (in_transaction_ || clock_.steady() - sequences_at_ < kSequencesEvery) return {};
+  sequences_at_ = clock_.steady();
+  std::string now = TRY(sequences_json());
+  if (now == last_sequences_) return {};
+  writer_.add(RecordKind::sequences, now);
+  last_sequences_ = std::move(now);
+  return {};
+}
+
+// Tells the server how far the region is, and the database what people ask for.
+Result<void> Session::report(pg::ReplicationConnection& stream) {
+  const SteadyTime now = clock_.steady();
+  if (now - reported_ < kStatusEvery) return {};
+  const bool whole = now - reported_ >= kReportEvery || reported_ == SteadyTime{};
+  wire::Lsn durable = 0;
+  {
+    const std::lock_guard lock(shared_->mutex);
+    durable = shared_->durable;
+  }
+  if (durable == reported_durable_ && !whole) return {};
+  reported_durable_ = durable;
+  reported_ = now;
+  TRY(stream.send_status(durable, durable));
+  note("streaming", {});
+  return {};
+}
+
+Result<void> Session::stream() {
+  sql_ = TRY(pg::Connection::open(std::string(options_.dsn.reveal())));
+  TRY(
+      sql_->script("SET datestyle = ISO; SET intervalstyle = postgres; SET extra_float_digits = 3; "
+                   "SET timezone = 'UTC'; "
+                   "SET bytea_output = hex; SET search_path = ''"));
+  TRY(read_tables());
+  auto stream = TRY(pg::ReplicationConnection::open(std::string(options_.dsn.reveal())));
+  TRY(begin_streaming(stream));
+  while (!stopping()) {
+    auto got = TRY(stream.next(std::chrono::milliseconds(0)));
+    if (!got) {
+      bool idle = false;
+      {
+        const std::lock_guard lock(shared_->mutex);
+        idle = shared_->waiting.empty();
+      }
+      if (idle) TRY(seal());
+      TRY(sequences());
+      TRY(report(stream));
+      got = TRY(stream.next(std::chrono::milliseconds(writer_.empty() ? 100 : 2)));
+    }
+    if (!got) continue;
+    const auto received = TRY(wire::replication::parse(*got));
+    if (const auto* alive = std::get_if<wire::replication::Keepalive>(&received)) {
+      if (alive->reply) TRY(stream.send_status(reported_durable_, reported_durable_));
+      continue;
+    }
+    TRY(take(std::get<wire::replication::Data>(received)));
+    TRY(report(stream));
+  }
+  return {};
+}
+
+}  // namespace domicile::reference
