@@ -141,20 +141,34 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION domicile_private.sequences_behind(rel regclass) RETURNS SETOF regclass LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT d.objid::regclass FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+  WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = rel AND d.deptype IN ('a', 'i')
+  UNION
+  SELECT d.refobjid::regclass FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+  JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S' WHERE f.adrelid = rel AND d.refclassid = 'pg_class'::regclass
+$$;
+
 -- Who may insert into a table must reach the sequences behind its columns. Runs as the installer, who has
 -- the rights of the table's owner.
 CREATE FUNCTION domicile_private.grant_sequences(rel regclass) RETURNS void LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   behind regclass;
 BEGIN
-  FOR behind IN
-    SELECT d.objid::regclass FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
-    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = rel AND d.deptype IN ('a', 'i')
-    UNION
-    SELECT d.refobjid::regclass FROM pg_attrdef f JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
-    JOIN pg_class s ON s.oid = d.refobjid AND s.relkind = 'S' WHERE f.adrelid = rel AND d.refclassid = 'pg_class'::regclass
-  LOOP
+  FOR behind IN SELECT s.seq FROM domicile_private.sequences_behind(rel) s (seq) LOOP
     EXECUTE format('GRANT USAGE ON SEQUENCE %s TO domicile_tenant, domicile_app', behind);
+  END LOOP;
+END
+$$;
+
+-- Nobody inserts into reference tables but their applier, which also sets their sequences.
+CREATE FUNCTION domicile_private.grant_reference_sequences(rel regclass) RETURNS void LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  behind regclass;
+BEGIN
+  FOR behind IN SELECT s.seq FROM domicile_private.sequences_behind(rel) s (seq) LOOP
+    EXECUTE format('GRANT USAGE, UPDATE ON SEQUENCE %s TO domicile_reference', behind);
   END LOOP;
 END
 $$;

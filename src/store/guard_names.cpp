@@ -120,4 +120,14 @@ std::string quoted(const catalog::QualifiedName& name) {
   return pg::quote_identifier(name.schema) + "." + pg::quote_identifier(name.name);
 }
 
+std::vector<std::string> reference_grants(const catalog::QualifiedName& name) {
+  const std::string table = quoted(name);
+  return {fmt::format("GRANT SELECT ON {} TO domicile_tenant, domicile_app", table),
+          fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_reference", table),
+          fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_reference",
+                      pg::quote_identifier(name.schema)),
+          fmt::format("SELECT domicile_private.grant_reference_sequences({})",
+                      pg::quote_literal(table))};
+}
+
 }  // namespace domicile::store

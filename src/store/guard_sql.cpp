@@ -352,10 +352,11 @@ class Planner {
     if (guard.mode == Mode::observe) {
       return observe_reference(guard, table_);
     }
-    trigger(guard, "domicile_write", "BEFORE INSERT OR UPDATE OR DELETE",
-            "NOT domicile.reference_writable()");
-    guard.grants.push_back(
-        fmt::format("GRANT SELECT ON {} TO domicile_tenant, domicile_app", table_));
+    // AFTER, because a row trigger that runs before an UPDATE or DELETE locks the row first, and one
+    // before an INSERT keeps COPY from storing many rows at once; what is refused undoes it all the same.
+    trigger(guard, "domicile_write", "AFTER INSERT OR UPDATE OR DELETE",
+            "NOT (domicile.reference_writer() OR domicile.reference_writable())");
+    guard.grants = reference_grants(shape_->name);
   }
 
   void finish_enforce(TableGuard& guard) {

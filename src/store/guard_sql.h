@@ -42,6 +42,9 @@ struct TableGuard {
 Result<std::vector<TableGuard>> plan_guards(const catalog::Catalog& catalog,
                                             const catalog::Schema& schema);
 
+// Tenants read a reference table, its applier writes it and sets its sequences.
+std::vector<std::string> reference_grants(const catalog::QualifiedName& name);
+
 // "schema"."name", quoted.
 std::string quoted(const catalog::QualifiedName& name);
 

@@ -27,6 +27,28 @@ Result<std::vector<std::string>> give_back(pg::Connection& connection, bool dry_
   return sql;
 }
 
+// A database that was set up before the applier of reference data needed them.
+Result<std::vector<std::string>> give_to_applier(pg::Connection& connection, bool dry_run) {
+  auto rows = TRY(connection.query(
+      "SELECT d.datname FROM pg_catalog.pg_database d WHERE d.datname = "
+      "pg_catalog.current_database() AND pg_catalog.pg_has_role(current_user, d.datdba, 'usage') "
+      "AND pg_catalog.to_regrole('domicile_reference') IS NOT NULL AND NOT EXISTS (SELECT FROM "
+      "pg_catalog.aclexplode(d.datacl) a WHERE a.privilege_type = 'TEMPORARY' AND a.grantee = "
+      "pg_catalog.to_regrole('domicile_reference'))"));
+  if (rows.size() == 0) return std::vector<std::string>{};
+  const std::string on = " TEMPORARY ON DATABASE " + pg::quote_identifier(rows.text(0, 0));
+  const std::string grant = "GRANT" + on + " TO domicile_reference";
+  if (dry_run) return std::vector{grant};
+  TRY(connection.transaction([&]() -> Result<void> {
+    TRY(connection.query(
+        "INSERT INTO domicile.former_database AS f (statements) VALUES (ARRAY[$1]) ON CONFLICT "
+        "(one) DO UPDATE SET statements = f.statements || excluded.statements",
+        {"REVOKE" + on + " FROM domicile_reference"}));
+    return connection.script(grant);
+  }));
+  return std::vector{grant};
+}
+
 }  // namespace
 
 Result<bool> any_enforced(pg::Connection& connection) {
@@ -47,9 +69,10 @@ Result<std::vector<std::string>> settle_temporary_tables(pg::Connection& connect
                            "FROM pg_catalog.aclexplode(coalesce(d.datacl, "
                            "pg_catalog.acldefault('d', d.datdba))) a WHERE a.grantee = 0 AND "
                            "a.privilege_type = 'TEMPORARY')"));
-  if (rows.size() == 0 || !rows.boolean(0, 1)) return std::vector<std::string>{};
+  if (rows.size() == 0) return give_to_applier(connection, dry_run);
+  if (!rows.boolean(0, 1)) return std::vector<std::string>{};
   const std::string database = pg::quote_identifier(rows.text(0, 0));
-  std::vector<std::string> keepers{"domicile_tenant"};
+  std::vector<std::string> keepers{"domicile_tenant", "domicile_reference"};
   if (!dry_run) {  // the tables' owners run migrations, which may need them
     const auto owners = TRY(connection.query(
         "SELECT DISTINCT pg_catalog.quote_ident(k.owner) FROM domicile.catalog_table k "
