@@ -44,6 +44,16 @@ CREATE TABLE domicile.catalog_table (
   PRIMARY KEY (schema_name, table_name)
 );
 
+-- Columns of reference tables that point into organizations' rows, and what becomes of them when the row is carried to
+-- another region: drop: it travels without them; refuse: a row where they are set does not travel.
+CREATE TABLE domicile.reference_link (
+  schema_name text NOT NULL,
+  table_name  text NOT NULL,
+  column_name text NOT NULL,
+  rule        text NOT NULL CHECK (rule IN ('drop', 'refuse')),
+  PRIMARY KEY (schema_name, table_name, column_name)
+);
+
 -- Mode observe: what enforcement would have refused. Sessions only append to `observed`, which has no key and no
 -- index: nothing to wait for, nothing to conflict with. `observation` is what fold_observations() makes of it.
 -- No value of any statement is in either: see domicile_private.fingerprint().
@@ -114,5 +124,5 @@ CREATE TABLE domicile_private.upgrade (transaction xid8 PRIMARY KEY);
 
 GRANT SELECT, INSERT, UPDATE ON domicile.organization TO domicile_keeper;
 GRANT SELECT ON domicile.region TO domicile_keeper;
-GRANT SELECT ON domicile.region, domicile.organization, domicile.catalog_table, domicile.observation,
+GRANT SELECT ON domicile.region, domicile.organization, domicile.catalog_table, domicile.reference_link, domicile.observation,
   domicile.known_violation TO domicile_node;

@@ -135,7 +135,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'grant', a.label, format('%s to %s', string_agg(DISTINCT g.privilege, ', '), g.name), 'refuse'
   FROM armed a JOIN g ON g.rel = a.rel
-  WHERE a.part OR g.name NOT IN ('domicile_tenant', 'domicile_app', 'domicile_node')
+  WHERE a.part OR NOT (g.name IN ('domicile_tenant', 'domicile_app', 'domicile_node') OR (g.name = 'domicile_reference' AND a.class = 'reference'))
      OR g.privilege NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') OR (g.name = 'domicile_node' AND g.privilege <> 'SELECT')
   GROUP BY a.label, g.name
   UNION ALL
@@ -154,6 +154,50 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WHERE NOT a.part AND k.attnum <> ALL (x.conkey)
 $$;
 
+-- One publication may be there, the master region's own, and it holds reference tables alone (store/publication.h).
+CREATE FUNCTION domicile_private.publication_violations() RETURNS TABLE (kind text, object text, detail text, severity text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH p AS MATERIALIZED (
+    SELECT p.*, format('%I', p.pubname) AS label, p.pubname = 'domicile_reference' AND EXISTS (SELECT FROM domicile.region r WHERE r.master) AS ours
+    FROM pg_publication p),
+  m AS MATERIALIZED (SELECT * FROM domicile_private.members() m WHERE m.class = 'reference' AND m.mode = 'enforce' AND m.applied),
+  r AS MATERIALIZED (
+    SELECT p.label, x.prrelid AS rel, x.prqual, x.prattrs, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) AS named
+    FROM p JOIN pg_publication_rel x ON x.prpubid = p.oid JOIN pg_class c ON c.oid = x.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.ours)
+  SELECT 'publication', p.label, 'data leaves by logical replication', 'refuse' FROM p WHERE NOT p.ours
+  UNION ALL
+  SELECT 'publication', p.label, 'it publishes whole schemas', 'refuse' FROM p
+  WHERE p.ours AND (p.puballtables OR EXISTS (SELECT FROM pg_publication_namespace s WHERE s.pnpubid = p.oid))
+  UNION ALL
+  SELECT 'publication', p.label, 'it publishes partitions by their own names', 'refuse' FROM p WHERE p.ours AND NOT p.pubviaroot
+  UNION ALL
+  SELECT 'publication', r.label, format('it publishes %s, which is no reference table', r.named), 'refuse' FROM r
+  WHERE NOT EXISTS (SELECT FROM m WHERE m.rel = r.rel) AND NOT (r.nspname = 'domicile' AND r.relname IN ('reference_beat', 'published_release'))
+  UNION ALL
+  SELECT 'publication', r.label, format('it publishes column %I of %s, which the catalog keeps at home', l.column_name, r.named), 'refuse'
+  FROM r JOIN domicile.reference_link l ON l.schema_name = r.nspname AND l.table_name = r.relname AND l.rule = 'drop'
+  JOIN pg_attribute a ON a.attrelid = r.rel AND a.attname = l.column_name AND NOT a.attisdropped
+  WHERE r.prattrs IS NULL OR a.attnum = ANY (r.prattrs)
+  UNION ALL
+  SELECT 'not_published', r.named, 'the publication leaves some of its rows out', 'report' FROM r WHERE r.prqual IS NOT NULL
+  UNION ALL
+  SELECT 'not_published', p.label, 'the publication leaves some kinds of change out', 'report' FROM p
+  WHERE p.ours AND NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate)
+  UNION ALL
+  SELECT 'not_published', m.label, 'it is in no publication, so its changes reach no other region', 'report' FROM m
+  WHERE m.rel = m.root AND EXISTS (SELECT FROM domicile.region g WHERE g.master)
+    AND NOT EXISTS (SELECT FROM r WHERE r.rel = m.rel) AND NOT EXISTS (SELECT FROM p WHERE p.ours AND p.puballtables)
+$$;
+
+-- A slot that the publisher made for a region that follows (0400).
+CREATE FUNCTION domicile_private.slot_of_peer(slot name) RETURNS boolean LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF to_regclass('domicile.reference_peer') IS NULL THEN RETURN false; END IF;
+  RETURN EXISTS (SELECT FROM domicile.reference_peer p JOIN pg_replication_slots s ON s.slot_name = p.slot
+                 WHERE p.slot = slot_of_peer.slot AND s.plugin = 'pgoutput') AND domicile.region_master();
+END
+$$;
+
 CREATE FUNCTION domicile_private.database_violations() RETURNS TABLE (kind text, object text, detail text, severity text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT 'function_changed', coalesce(p.object, f.object),
@@ -170,8 +214,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT 'own_table', format('%I.%I', n.nspname, c.relname), format('%s to %s', a.privilege_type, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE r.rolname END), 'refuse'
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
   WHERE n.nspname IN ('domicile', 'domicile_private') AND a.grantee <> c.relowner AND coalesce(r.rolname, '') NOT IN ('domicile_keeper', 'domicile_node')
+    AND NOT (n.nspname = 'domicile' AND c.relname ~ '^(reference_|published_release$)' AND coalesce(r.rolname, '') IN ('domicile_publisher', 'domicile_reference'))
   UNION ALL
-  SELECT 'publication', format('%I', pubname), 'data leaves by logical replication', 'refuse' FROM pg_publication
+  SELECT * FROM domicile_private.publication_violations()
   UNION ALL
   SELECT 'subscription', format('%I', subname), 'data comes in by logical replication', 'refuse' FROM pg_subscription
   WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -258,7 +303,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
   FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls OR r.rolreplication) AND r.oid >= 16384 AND r.rolname !~ '^rds'
   UNION ALL
   SELECT 'own_role', r.rolname, 'a role of Domicile may log in, or has an attribute it must not have', 'report' FROM pg_roles r
-  WHERE r.rolname ~ '^domicile_(owner|keeper|tenant|app|node|reference|(home|away)_.*)$'
+  WHERE r.rolname ~ '^domicile_(owner|keeper|tenant|app|node|reference|publisher|(home|away)_.*)$'
     AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolreplication OR (r.rolcreaterole AND r.rolname <> 'domicile_keeper'))
   UNION ALL
   SELECT 'own_role', u.rolname, format('%s is a member of %s', u.rolname, g.rolname), 'report'
@@ -281,7 +326,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
   SELECT 'setting', 'max_prepared_transactions', 'not 0: a prepared transaction can keep a fence waiting for ever', 'report'
   WHERE current_setting('max_prepared_transactions')::int <> 0
   UNION ALL
-  SELECT 'logical_slot', slot_name::text, 'data can be read from the log', 'report' FROM pg_replication_slots WHERE slot_type = 'logical' AND database = current_database()
+  SELECT 'logical_slot', slot_name::text, 'data can be read from the log', 'report' FROM pg_replication_slots
+  WHERE slot_type = 'logical' AND database = current_database() AND NOT domicile_private.slot_of_peer(slot_name)
   UNION ALL
   SELECT 'large_object', r.rolname, count(*)::text || ' large objects, which row security does not cover', 'report'
   FROM pg_largeobject_metadata l JOIN pg_roles r ON r.oid = l.lomowner GROUP BY r.rolname

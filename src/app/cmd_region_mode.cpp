@@ -11,6 +11,7 @@
 #include "app/region_observation.h"
 #include "base/file.h"
 #include "catalog/edit_mode.h"
+#include "store/publication.h"
 #include "store/temporary_tables.h"
 
 namespace domicile::app {
@@ -86,6 +87,8 @@ Result<int> change(const Cli& cli, const ModeRequest& verb, Mode mode) {
                       .database = {},
                       .validated = {},
                       .change = TRY(store::prepare_mode(connection, wanted, chosen, mode))};
+  const auto publication = TRY(store::prepare_publication(
+      connection, wanted, outcome.change.plan.guards, TRY(store::is_master(connection))));
   bool in_the_way = !outcome.change.strangers.empty();
   for (const auto& [table, statements] : outcome.change.refused_lately)
     in_the_way = in_the_way || statements > 0;
@@ -102,12 +105,17 @@ Result<int> change(const Cli& cli, const ModeRequest& verb, Mode mode) {
   options.only = outcome.change.touched;
   options.validate_below_bytes = 0;
   options.progress = progress_of(cli);
+  TRY(store::settle_publication(connection, publication, store::PublicationHalf::take_out,
+                                options));
   outcome.tables = TRY(store::apply_catalog(connection, outcome.change.plan, options));
+  outcome.database = TRY(store::settle_publication(connection, publication,
+                                                   store::PublicationHalf::complete, options));
   if (mode == Mode::observe && verb.anew && !verb.dry_run)
     TRY(store::observe_anew(connection, chosen));
   if (!outcome.blocked() && !verb.keep_temporary) {
     const bool enforced = mode == Mode::enforce || TRY(store::any_enforced(connection));
-    outcome.database = TRY(store::settle_temporary_tables(connection, enforced, verb.dry_run));
+    for (auto& line : TRY(store::settle_temporary_tables(connection, enforced, verb.dry_run)))
+      outcome.database.push_back(std::move(line));
   }
   if (mode == Mode::enforce && !verb.no_validate && !verb.dry_run && !outcome.blocked())
     outcome.validated = TRY(store::validate_guards(connection, progress_of(cli), chosen));

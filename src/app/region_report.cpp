@@ -56,6 +56,9 @@ std::string dry_run_text(const store::InstallReport& report) {
     if (!table.sql.empty()) out += "COMMIT;\n";
     out += "\n";
   }
+  for (const auto& note : report.publication_notes)
+    if (!report.publication.empty()) out += fmt::format("-- note: {}\n", note);
+  for (const auto& statement : report.publication) out += statement + ";\n";
   for (const auto& grant : report.granted) out += grant + ";\n";
   if (out.empty()) return "-- nothing to do";
   return out + "-- a dry run: nothing was changed";
@@ -87,6 +90,10 @@ std::string install_text(const store::InstallReport& report, bool dry_run) {
         "schema: {} steps applied; tables: {} changed, {} planned, {} as they were; {} memberships "
         "granted\n",
         report.migrations.applied, changed, planned, unchanged, report.granted.size());
+  if (!report.publication.empty())
+    out +=
+        fmt::format("publication of reference tables: {} statements\n", report.publication.size());
+  for (const auto& note : report.publication_notes) out += fmt::format("  note    {}\n", note);
   if (!report.event_triggers) {
     out += fmt::format(
         "event triggers: not installed ({}). DDL is not refused when it is run; schedule `domicile "
@@ -112,6 +119,8 @@ std::string install_json(const store::InstallReport& report, bool dry_run) {
                {"blocked", report.blocked()},
                {"event_triggers", report.event_triggers},
                {"granted", report.granted},
+               {"publication", report.publication},
+               {"publication_notes", report.publication_notes},
                {"steps", Json::array()},
                {"tables", Json::array()},
                {"findings", Json::array()}};

@@ -115,6 +115,33 @@ Result<void> run_step(pg::Connection& connection, const DetachOptions& options, 
   }
 }
 
+// The publication of reference tables, and what it leaves: a slot keeps the log until somebody drops it.
+Result<void> publication(pg::Connection& connection, const DetachOptions& options,
+                         DetachReport& report) {
+  const auto there = TRY(
+      column(connection,
+             "SELECT pubname FROM pg_catalog.pg_publication WHERE pubname = 'domicile_reference'"));
+  if (!there.empty()) {
+    DetachStep step{
+        .what = "publication", .sql = {"DROP PUBLICATION domicile_reference"}, .blocked_by = {}};
+    TRY(run_step(connection, options, step));
+    report.steps.push_back(std::move(step));
+  }
+  const auto followed =
+      TRY(connection.query("SELECT pg_catalog.to_regclass('domicile.reference_peer') IS NOT NULL"));
+  if (!followed.boolean(0, 0)) return {};
+  const auto slots = TRY(column(
+      connection,
+      "SELECT p.slot FROM domicile.reference_peer p JOIN pg_catalog.pg_replication_slots s ON "
+      "s.slot_name = p.slot ORDER BY 1"));
+  for (const auto& slot : slots)
+    report.kept.push_back(
+        fmt::format("replication slot {0}, which keeps the log until it is dropped: SELECT "
+                    "pg_drop_replication_slot('{0}') as a role with REPLICATION",
+                    slot));
+  return {};
+}
+
 Result<void> tables(pg::Connection& connection, const DetachOptions& options,
                     DetachReport& report) {
   auto rows = TRY(
@@ -221,6 +248,7 @@ Result<DetachReport> detach_region(pg::Connection& connection, const DetachOptio
     return report;
   }
   TRY(check_ground(connection, options, report));
+  TRY(publication(connection, options, report));
   TRY(tables(connection, options, report));
   if (report.blocked()) return report;
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "store/embedded_sql.h"
+#include "store/publication.h"
 #include "store/server_version.h"
 #include "store/temporary_tables.h"
 
@@ -188,7 +189,7 @@ Result<void> keeper_admin(pg::Connection& connection, const InstallOptions& opti
 }  // namespace
 
 bool InstallReport::changed() const {
-  return first || !migrations.pending.empty() || !granted.empty() ||
+  return first || !migrations.pending.empty() || !granted.empty() || !publication.empty() ||
          std::any_of(tables.begin(), tables.end(), [](const TableOutcome& t) {
            return t.state != TableOutcome::State::unchanged;
          });
@@ -204,6 +205,8 @@ Result<InstallReport> install_region(pg::Connection& connection, const catalog::
   InstallReport report;
   TRY(check_ground(connection, catalog, options));
   const ApplyPlan plan = TRY(prepare_catalog(connection, catalog));
+  const PublicationPlan publication =
+      TRY(prepare_publication(connection, catalog, plan.guards, options.master));
 
   report.migrations = TRY(migrate(connection, migration_options(catalog, options)));
   const bool installed =
@@ -213,7 +216,11 @@ Result<InstallReport> install_region(pg::Connection& connection, const catalog::
   } else {
     report.first = !installed;
   }
+  TRY(settle_publication(connection, publication, PublicationHalf::take_out, options.apply));
   report.tables = TRY(apply_catalog(connection, plan, options.apply));
+  report.publication =
+      TRY(settle_publication(connection, publication, PublicationHalf::complete, options.apply));
+  report.publication_notes = publication.notes;
   TRY(grant_memberships(connection, options, report));
   const bool enforced = std::any_of(
       plan.guards.begin(), plan.guards.end(),

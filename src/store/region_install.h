@@ -40,7 +40,9 @@ struct InstallReport {
   bool first = false;  // the region did not exist before
   MigrationReport migrations;
   std::vector<TableOutcome> tables;
-  std::vector<std::string> granted;  // memberships this run gave
+  std::vector<std::string> granted;      // memberships this run gave
+  std::vector<std::string> publication;  // statements that brought it to the catalog
+  std::vector<std::string> publication_notes;
   bool event_triggers = false;
   std::string event_triggers_missing;  // why not
   std::vector<Finding> findings;       // empty in a dry run of a new region
