@@ -33,6 +33,7 @@ struct RegionOptions {
   std::string placements;
   std::vector<std::string> app_roles;
   std::vector<std::string> node_roles;
+  std::vector<std::string> reference_roles;
   bool master = false;
   bool dry_run = false;
   bool accept = false;
@@ -61,6 +62,7 @@ Result<int> init(const Cli& cli, const RegionOptions& options) {
   install.master = options.master;
   install.app_roles = options.app_roles;
   install.node_roles = options.node_roles;
+  install.reference_roles = options.reference_roles;
   install.accept_findings = options.accept;
   install.allow_old_server = options.allow_old_server;
   install.keep_temporary = options.keep_temporary;
@@ -144,14 +146,7 @@ CLI::App* verb(CLI::App* region, const char* name, const char* what, RegionOptio
   return app;
 }
 
-}  // namespace
-
-void add_region(CLI::App& root, Cli& cli) {
-  auto options = std::make_shared<RegionOptions>();
-  CLI::App* region =
-      root.add_subcommand("region", "Guard a regional database, open it, look at it");
-  region->require_subcommand(1);
-
+void add_init(CLI::App* region, Cli& cli, const std::shared_ptr<RegionOptions>& options) {
   CLI::App* verb_init = verb(
       region, "init",
       "Install or upgrade the guard from the catalog; run it again after every change", *options);
@@ -161,6 +156,9 @@ void add_region(CLI::App& root, Cli& cli) {
                         "Role of the application's pool; may be given several times");
   verb_init->add_option("--node-role", options->node_roles,
                         "Role a Domicile node logs in as; may be given several times");
+  verb_init->add_option("--reference-role", options->reference_roles,
+                        "Role a node publishes (master region) or applies reference data as; may "
+                        "be given several times");
   verb_init->add_flag("--master", options->master, "Reference data may change here");
   verb_init->add_flag("--dry-run", options->dry_run, "Print the SQL, change nothing");
   verb_init->add_flag("--accept-findings", options->accept,
@@ -183,6 +181,17 @@ void add_region(CLI::App& root, Cli& cli) {
       ->check(CLI::Range(1, 1'000))
       ->capture_default_str();
   verb_init->callback(cli.run([&cli, options] { return init(cli, *options); }));
+}
+
+}  // namespace
+
+void add_region(CLI::App& root, Cli& cli) {
+  auto options = std::make_shared<RegionOptions>();
+  CLI::App* region =
+      root.add_subcommand("region", "Guard a regional database, open it, look at it");
+  region->require_subcommand(1);
+
+  add_init(region, cli, options);
 
   CLI::App* verb_reconcile =
       verb(region, "reconcile",

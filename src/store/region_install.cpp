@@ -40,7 +40,7 @@ Result<void> check_ground(pg::Connection& connection, const catalog::Catalog& ca
                 "or GRANT CREATE ON DATABASE",
                 "installer_rights");
   }
-  for (const auto* roles : {&options.app_roles, &options.node_roles}) {
+  for (const auto* roles : {&options.app_roles, &options.node_roles, &options.reference_roles}) {
     for (const auto& role : *roles) {
       if (!TRY(yes(connection, "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)",
                    {role}))) {
@@ -135,7 +135,9 @@ Result<void> grant_memberships(pg::Connection& connection, const InstallOptions&
     return {};
   };
   TRY(grant("domicile_app", options.app_roles));
-  return grant("domicile_node", options.node_roles);
+  TRY(grant("domicile_node", options.node_roles));
+  return grant(options.master ? "domicile_publisher" : "domicile_reference",
+               options.reference_roles);
 }
 
 constexpr const char* kEventTriggersThere =

@@ -19,6 +19,9 @@ struct InstallOptions {
   bool master = false;                  // may reference data change here?
   std::vector<std::string> app_roles;   // become members of domicile_app
   std::vector<std::string> node_roles;  // become members of domicile_node
+  // Logins of the node for reference data: become members of domicile_publisher in the master
+  // region, of domicile_reference elsewhere.
+  std::vector<std::string> reference_roles;
   bool accept_findings =
       false;  // take what violations() would refuse as known (done at the first run anyway)
   pg::Connection* superuser = nullptr;  // for event triggers where the installer may not make them
