@@ -19,7 +19,8 @@
 //   door_port = 8441, application_port = 8541, postgresql_port = 5541     # optional: preferred
 //   ports
 //
-// Placeholders: {port}, {region}, {folder} (where `files` were copied), and {dsn}: a libpq
+// Placeholders: {port}, {region}, {master} ("true" in the region where reference data changes, so that
+// `prepare` loads it there and nowhere else), {folder} (where `files` were copied), and {dsn}: a libpq
 // connection string that names a password file, so that no password stands in an argument or the
 // environment.
 #pragma once

@@ -42,28 +42,35 @@ Result<void> ensure_database(pg::Connection& admin, const std::string& name,
 
 }  // namespace
 
+std::string reference_role(const LocalContext& context, const LocalRegion& local) {
+  return context.role(local.region.master ? "publisher" : "applier");
+}
+
 Result<void> make_databases(LocalContext& context, const LocalRegion& local,
                             const LocalPostgres& server) {
   const std::string region = local.region.id.text();
   pg::Connection admin = TRY(pg::Connection::open(server.superuser_dsn("postgres")));
   const std::string owner = context.role("owner");
   const std::string installer = context.role("installer");
-  const RoleWanted roles[] = {{owner, "", &context.self},
-                              {installer, "CREATEROLE CREATEDB", &context.self},
-                              {context.role("pool"), "", &context.application},
-                              {context.role("node"), "", &context.node},
-                              {context.role("checker"), "", &context.self}};
+  const RoleWanted roles[] = {
+      {owner, "", &context.self},
+      {installer, "CREATEROLE CREATEDB", &context.self},
+      {context.role("pool"), "", &context.application},
+      {context.role("node"), "", &context.node},
+      {context.role("checker"), "", &context.self},
+      {reference_role(context, local), local.region.master ? "REPLICATION" : "", &context.node}};
   for (const RoleWanted& role : roles) TRY(ensure_role(admin, context, region, role));
   TRY(admin.script(
       fmt::format("GRANT {} TO {}", quote_identifier(owner), quote_identifier(installer))));
   const std::string& database = context.config.application.name;
   TRY(ensure_database(admin, database, owner));
   TRY(admin.script(fmt::format(
-      "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}, {2}, {4};"
+      "REVOKE ALL ON DATABASE {0} FROM PUBLIC; GRANT CONNECT ON DATABASE {0} TO {1}, {2}, {4}, {5};"
       "GRANT ALL ON DATABASE {0} TO {3} WITH GRANT OPTION",
       quote_identifier(database), quote_identifier(context.role("pool")),
       quote_identifier(context.role("node")), quote_identifier(installer),
-      quote_identifier(context.role("checker")))));
+      quote_identifier(context.role("checker")),
+      quote_identifier(reference_role(context, local)))));
   if (!local.region.master) return {};
   TRY(ensure_database(admin, kRegistryDatabase, installer));
   return admin.script(

@@ -5,7 +5,8 @@
 // Roles, all with the application's name in front: _owner owns the schema; _installer installs
 // Domicile (CREATEROLE and CREATEDB, member of the owner, no superuser); _pool is the application's
 // own connection pool; _node is the node at run time; _checker is
-// `domicile check`.
+// `domicile check`. The node has one more for reference data: _publisher reads the log, in the master
+// region; _applier writes the copies, everywhere else.
 #pragma once
 
 #include "app/local_context.h"
@@ -16,6 +17,7 @@ namespace domicile::app {
 
 inline constexpr const char* kRegistryDatabase = "domicile_registry";
 
+std::string reference_role(const LocalContext& context, const LocalRegion& region);
 Result<void> make_databases(LocalContext& context, const LocalRegion& region,
                             const LocalPostgres& server);
 Result<void> load_schema(LocalContext& context, const LocalPostgres& server);

@@ -42,6 +42,7 @@ std::map<std::string, std::string> placeholders(LocalContext& context, const Loc
                                                 const std::string& dsn) {
   return {{"port", std::to_string(context.port(region, "application"))},
           {"region", region.region.id.text()},
+          {"master", region.region.master ? "true" : "false"},
           {"folder", context.paths.application().string()},
           {"dsn", dsn}};
 }
@@ -69,6 +70,10 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
   const std::string role = context.role("node");
   TRY(write_owned(folder / "node.dsn", server.dsn(context.config.application.name, role) + "\n",
                   context.node, 0600));
+  TRY(write_owned(
+      folder / "reference.dsn",
+      server.dsn(context.config.application.name, reference_role(context, local)) + "\n",
+      context.node, 0600));
   std::string registry;
   if (local.region.master) {
     TRY(write_owned(folder / "registry.dsn", server.dsn(kRegistryDatabase, role) + "\n",

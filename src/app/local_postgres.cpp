@@ -36,6 +36,12 @@ shared_buffers = 128MB
 dynamic_shared_memory_type = posix
 password_encryption = 'scram-sha-256'
 max_prepared_transactions = 0
+# Reference data is read from the log, in the master region; any region may become that. A region that
+# is away for long costs no more disk than this, and starts afresh from a copy.
+wal_level = logical
+max_slot_wal_keep_size = 2GB
+max_replication_slots = 16
+max_wal_senders = 16
 timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
@@ -47,10 +53,14 @@ log_parameter_max_length_on_error = 0
 log_line_prefix = '%m [%p] %q%u@%d '
 )";
 
+// No rule names "replication": nobody copies the whole server. Who publishes reference data may read
+// the log of the application's database, and opens no other.
 constexpr std::string_view kHostRules = R"(# Written by domicile up before every start.
 local all postgres                scram-sha-256
 local all all                     reject
 host  all postgres 127.0.0.1/32   reject
+host  {database} {publisher} 127.0.0.1/32 scram-sha-256
+host  all {publisher} 127.0.0.1/32 reject
 host  all all      127.0.0.1/32   scram-sha-256
 )";
 
@@ -153,13 +163,16 @@ Result<void> LocalPostgres::create(Signals& signals) const {
   return {};
 }
 
-Result<void> LocalPostgres::configure() const {
+Result<void> LocalPostgres::configure(const std::string& database,
+                                      const std::string& publisher) const {
   TRY(make_folder(socket_folder_, account_, 0700));
   const std::string settings =
       fill_in(std::string(kSettings),
               {{"port", std::to_string(port_)}, {"socket", socket_folder_.string()}});
   TRY(write_owned(cluster() / "postgresql.conf", settings, account_, 0600));
-  return write_owned(cluster() / "pg_hba.conf", kHostRules, account_, 0600);
+  const std::string rules =
+      fill_in(std::string(kHostRules), {{"database", database}, {"publisher", publisher}});
+  return write_owned(cluster() / "pg_hba.conf", rules, account_, 0600);
 }
 
 // PostgreSQL takes a lock file for real when its pid lives, whoever that is by now.

@@ -28,8 +28,9 @@ class LocalPostgres {
   bool created() const;
   // initdb into a folder beside, then renamed: it exists whole or not at all.
   Result<void> create(Signals& signals) const;
-  // Writes its configuration; before every start, because the port may have changed.
-  Result<void> configure() const;
+  // Writes its configuration; before every start, because the port may have changed. `publisher` reads
+  // the log of `database`.
+  Result<void> configure(const std::string& database, const std::string& publisher) const;
   Service service() const;
 
   // A libpq connection string without a password: it names the role's password file.

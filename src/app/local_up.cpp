@@ -53,11 +53,11 @@ Result<LocalPostgres> raise_database(LocalContext& context, const LocalRegion& l
     context.of(local).done.clear();
     TRY(server.create(context.signals));
   }
-  TRY(server.configure());
+  TRY(server.configure(context.config.application.name, context.role("publisher")));
   TRY(write_operator_files(context, local, server));
   context.progress.step(id, fmt::format("starting PostgreSQL on port {}", server.port()));
   TRY(supervisor.start(server.service()));
-  TRY(context.once(local, "databases", "1", "creating roles and databases",
+  TRY(context.once(local, "databases", "2", "creating roles and databases",
                    [&] { return make_databases(context, local, server); }));
   TRY(context.once(local, "schema", "1", "loading the application's schema",
                    [&] { return load_schema(context, server); }));

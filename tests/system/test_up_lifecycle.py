@@ -89,6 +89,20 @@ def test_the_superuser_cannot_come_over_tcp(regions):
         psycopg.connect(f"host=127.0.0.1 port={region['ports']['postgresql']} user=postgres password={password}")
 
 
+def test_the_publisher_opens_the_applications_database_and_copies_no_server(regions):
+    import psycopg
+    port = regions.region("ca-central-1")["ports"]["postgresql"]
+    login = f"host=127.0.0.1 port={port} user=learning_publisher passfile={regions.data}/regions/ca-central-1/secrets/learning_publisher.pgpass"
+    with psycopg.connect(f"{login} dbname=learning", autocommit=True) as db:
+        assert db.execute("SELECT rolreplication, rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (True, False)
+        assert db.execute("SHOW wal_level").fetchone() == ("logical",)
+    for database in ("postgres", "domicile_registry"):
+        with pytest.raises(psycopg.OperationalError, match="pg_hba.conf rejects"):
+            psycopg.connect(f"{login} dbname={database}")
+    with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry for replication"):
+        psycopg.connect(f"{login} replication=true")
+
+
 def test_a_second_up_in_the_same_folder_is_refused(regions):
     again = regions.up(check=False)
     assert again.returncode == 1
