@@ -37,6 +37,7 @@ Result<void> guard(LocalContext& context, const LocalRegion& local, const LocalP
   options.master = local.region.master;
   options.app_roles = {context.role("pool")};
   options.node_roles = {context.role("node")};
+  options.reference_roles = {reference_role(context, local)};
   options.superuser = &superuser;  // for the event triggers only
   const store::InstallReport report = TRY(store::install_region(installer, catalog, options));
   if (report.blocked()) {

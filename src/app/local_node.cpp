@@ -98,6 +98,7 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
       "loops = 1\n\n"
       "[database]\ndsn_file = \"node.dsn\"\n\n"
       "[registry]\n{}\n"
+      "[reference]\ndsn_file = \"reference.dsn\"\ncompare_at = \"03:00\"\n\n"
       "[peers]\ntoken_file = \"peer.token\"\nca_file = \"ca.pem\"\n"
       "certificate = \"peer.pem\"\nkey = \"peer.key\"\nclient_ca = \"ca.pem\"\npepper_file = "
       "\"pepper\"\n\n"
