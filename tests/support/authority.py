@@ -42,11 +42,12 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(list(names)), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue(self, name: str, purpose: str = "client", days: tuple[float, float] = (-1, 2), regions: tuple[str, ...] = ()) -> "Issued":
+    def issue(self, name: str, purpose: str = "client", days: tuple[float, float] = (-1, 2), regions: tuple[str, ...] = (),
+              addresses: tuple[str, ...] = ("127.0.0.1",)) -> "Issued":
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.UniformResourceIdentifier(f"urn:domicile:region:{region}") for region in regions]
         if purpose == "server":
-            names += [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            names += [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(each)) for each in addresses)]
         return Issued(self.folder, name, self._sign(name, key, days, purpose=purpose, names=names), key)
 
     def revocations(self, *issued: "Issued", days: tuple[float, float] = (-1, 2)) -> pathlib.Path:
