@@ -50,12 +50,13 @@ def quoted(table: str) -> str:
 class ReferenceRegion:
     """One region's server, database and installation."""
 
-    def __init__(self, world: "ReferenceWorld", name: str, master: bool, settings: dict[str, str] | None = None, schema: str = SCHEMA):
+    def __init__(self, world: "ReferenceWorld", name: str, master: bool, settings: dict[str, str] | None = None, schema: str = SCHEMA,
+                 fsync: bool = False):
         self.world, self.name, self.master = world, name, master
         self.folder = world.folder / name
         self.folder.mkdir()
         self.login = "publisher" if master else "applier"
-        self.cluster = Cluster({**SETTINGS, **(settings or {})})
+        self.cluster = Cluster({**SETTINGS, **(settings or {})}, fsync=fsync)
         with self.cluster.connect() as c:
             c.execute("CREATE ROLE app_owner NOLOGIN")
             for login, attributes in {"installer": "CREATEROLE CREATEDB", "node": "", "pool": "", "publisher": "REPLICATION", "applier": ""}.items():
@@ -231,7 +232,7 @@ class ReferenceWorld:
 
     def __init__(self, names: tuple[str, ...] = (CANADA, US), settings: dict[str, dict[str, str]] | None = None, schema: str = SCHEMA,
                  catalog_text: str | None = None, content: str = CONTENT, tables: list[str] | None = None,
-                 networks: dict[str, object] | None = None):
+                 networks: dict[str, object] | None = None, fsync: bool = False):
         """`networks`: the side (two_networks.Side) that each region's node runs in."""
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="domicile-reference-", dir="/tmp"))
         self.folder.chmod(0o755)
@@ -246,7 +247,7 @@ class ReferenceWorld:
             self.server = self.authority.issue("door", purpose="server",
                                                addresses=("127.0.0.1", *(side.address for side in self.networks.values())))
             for name in names:
-                self.regions[name] = ReferenceRegion(self, name, name == names[0], (settings or {}).get(name), schema)
+                self.regions[name] = ReferenceRegion(self, name, name == names[0], (settings or {}).get(name), schema, fsync)
             self.master = self.regions[names[0]]
             self.replicas = [self.regions[name] for name in names[1:]]
             self.replica = self.replicas[0] if self.replicas else None
