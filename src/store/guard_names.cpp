@@ -124,7 +124,8 @@ std::vector<std::string> reference_grants(const catalog::QualifiedName& name) {
   const std::string table = quoted(name);
   return {fmt::format("GRANT SELECT ON {} TO domicile_tenant, domicile_app", table),
           fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_reference", table),
-          fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_reference",
+          fmt::format("GRANT SELECT ON {} TO domicile_publisher", table),
+          fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_reference, domicile_publisher",
                       pg::quote_identifier(name.schema)),
           fmt::format("SELECT domicile_private.grant_reference_sequences({})",
                       pg::quote_literal(table))};
