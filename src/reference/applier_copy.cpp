@@ -2,6 +2,7 @@
 // gets the difference, so that rows which this region's organizations use stay where they are. Everything of one
 // copy is one transaction: readers see all of it or nothing.
 #include <algorithm>
+#include <functional>
 #include <ranges>
 
 #include <fmt/format.h>
@@ -94,158 +95,218 @@ Result<void> merge(pg::Connection& sql, const CopiedTable& table) {
       fmt::join(key, ", "), action));
 }
 
-}  // namespace
-
-Result<void> Applier::Worker::copy(RecordSource& source, Puller& puller,
-                                   std::string_view announced) {
-  if (in_source_) return fail(Code::invalid, "a copy inside a transaction", "frame_malformed");
-  if (open_ || !changes_.empty() || reached_ != position_) TRY(commit(source, puller));
-  const json head = json::parse(announced, nullptr, false);
-  std::vector<CopiedTable> tables;
+// What a copy begins with.
+struct Announced {
   wire::Lsn at = 0;
   bool all = false;
+  std::vector<CopiedTable> tables;
+};
+
+Result<Announced> parse_announcement(std::string_view text, const TableShapes& own) {
+  const json head = json::parse(text, nullptr, false);
+  Announced out;
   try {
-    at = TRY(wire::parse_lsn(head.at("lsn").get<std::string>()));
-    all = head.at("all").get<bool>();
+    out.at = TRY(wire::parse_lsn(head.at("lsn").get<std::string>()));
+    out.all = head.at("all").get<bool>();
     for (const json& each : head.at("tables")) {
       const QualifiedName name{each.at("schema").get<std::string>(),
                                each.at("name").get<std::string>()};
-      const auto own = own_.find(name);
-      if (own == own_.end()) {
-        const std::string detail = fmt::format(
-            "the stream brought a copy of {}, which is no reference table of this region's catalog",
-            to_string(name));
-        raise("class_violation", to_string(name), detail, "critical");
-        return fail(Code::denied, detail, "class_violation");
+      const auto mine = own.find(name);
+      if (mine == own.end()) {
+        return fail(Code::denied,
+                    fmt::format("the stream brought a copy of {}, which is no reference table of "
+                                "this region's catalog; nothing of it was stored",
+                                to_string(name)),
+                    "class_violation");
       }
-      CopiedTable table{.own = own->second, .columns = {}, .stage = {}};
+      CopiedTable table{.own = mine->second, .columns = {}, .stage = {}};
       for (const ColumnShape& column : TRY(parse_shape(name, each.at("columns").dump())).columns) {
         if (!column.generated) table.columns.push_back(column.name);
       }
-      tables.push_back(std::move(table));
+      out.tables.push_back(std::move(table));
     }
   } catch (const json::exception&) {
     return fail(Code::invalid, "a copy's announcement is malformed", "frame_malformed");
   }
-  log_info("reference",
-           fmt::format("copying {} tables as of {}", tables.size(), wire::format_lsn(at)));
-  TRY(begin());
-  std::vector<std::string> schemas, names;
-  for (const auto& table : tables) {
-    schemas.push_back(table.own.name.schema);
-    names.push_back(table.own.name.name);
-  }
-  if (const auto allowed = sql_->query("SELECT domicile.require_reference($1::text[], $2::text[])",
-                                       {pg::array_literal(schemas), pg::array_literal(names)});
-      !allowed) {
-    return fail(Code::denied, allowed.error().message, "class_violation");
-  }
+  return out;
+}
 
-  std::string sequences;
-  std::string_view pending;  // rows that came with the record that ended the last table
-  bool ended = false;
-  // The next rows of the table at hand; nullopt at its end. `broken` tells why there are no more.
-  Result<void> broken;
-  std::optional<std::size_t> table_at;
-  const auto next_record = [&]() -> Result<std::optional<Record>> {
-    while (!stopping()) {
-      const auto next = TRY(source.next(std::chrono::milliseconds(200)));
-      if (next.moment == RecordSource::Moment::record) return next.record;
-      if (next.moment == RecordSource::Moment::frame_end) {
-        frames_.push_back(source.facts());
-        source.release();
-      }
-    }
-    return fail(Code::unavailable, "the node stops", "stopping");
-  };
-  const auto rows_of_table = [&]() -> std::optional<std::string> {
-    for (;;) {
-      auto record = next_record();
-      if (!record) {
-        broken = std::unexpected(record.error());
-        return std::nullopt;
-      }
-      const Record& got = **record;
-      if (got.kind == RecordKind::copy_rows) {
-        source.facts().rows[tables[*table_at].own.name] +=
-            static_cast<std::uint64_t>(std::ranges::count(got.bytes, '\n'));
-        return std::string(got.bytes);
-      }
-      if (got.kind == RecordKind::copy_table) {
-        pending = got.bytes;
-      } else if (got.kind == RecordKind::copy_end) {
-        sequences = got.bytes;
-        ended = true;
-      } else {
-        broken = fail(Code::invalid, "a change in the middle of a copy", "frame_malformed");
-      }
-      return std::nullopt;
-    }
-  };
-  // Before the first table.
-  if (const auto first = TRY(next_record()); first->kind == RecordKind::copy_table)
-    pending = first->bytes;
-  else if (first->kind == RecordKind::copy_end)
-    ended = true, sequences = first->bytes;
-  else
-    return fail(Code::invalid, "a copy without tables", "frame_malformed");
-  for (std::size_t i = 0; !ended; ++i) {
-    if (i >= tables.size() || pending != std::to_string(i))
-      return fail(Code::invalid, "a copy's tables are out of order", "frame_malformed");
-    table_at = i;
-    CopiedTable& table = tables[i];
-    const TableWriter writer = table.writer();
-    const auto empty =
-        TRY(sql_->query(fmt::format("SELECT NOT EXISTS (SELECT FROM {})", writer.quoted_name())));
-    if (!empty.boolean(0, 0)) {
-      table.stage =
-          fmt::format("pg_temp.{}", pg::quote_identifier(fmt::format("domicile_copy_{}", i)));
-      TRY(sql_->script(
-          fmt::format("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
-                      pg::quote_identifier(fmt::format("domicile_copy_{}", i)),
-                      writer.column_list(), writer.quoted_name())));
-    }
-    const auto loaded = sql_->copy_in(
-        fmt::format("COPY {} ({}) FROM STDIN",
-                    table.stage.empty() ? writer.quoted_name() : table.stage, writer.column_list()),
-        rows_of_table);
-    TRY(std::move(broken));
-    if (!loaded) {
-      if (is_own_rule(loaded.error())) {
-        return fail(Code::conflict,
-                    fmt::format("the copy of {} is refused by a rule of this region's database: {}",
-                                to_string(table.own.name), loaded.error().reason),
-                    "copy_refused");
-      }
-      return std::unexpected(loaded.error());
-    }
-    if (!table.stage.empty()) TRY(sql_->script("ANALYZE " + table.stage));
-  }
+std::unexpected<Error> out_of_order(const char* what) {
+  return fail(Code::invalid, what, "frame_malformed");
+}
 
+// Empty tables are loaded at once, others into a table of this transaction.
+Result<void> load(pg::Connection& sql, CopiedTable& table, std::size_t index,
+                  const std::function<std::optional<std::string>()>& rows) {
+  const TableWriter writer = table.writer();
+  const auto empty =
+      TRY(sql.query(fmt::format("SELECT NOT EXISTS (SELECT FROM {})", writer.quoted_name())));
+  if (!empty.boolean(0, 0)) {
+    const std::string stage = pg::quote_identifier(fmt::format("domicile_copy_{}", index));
+    table.stage = "pg_temp." + stage;
+    TRY(sql.script(
+        fmt::format("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
+                    stage, writer.column_list(), writer.quoted_name())));
+  }
+  const std::string into = table.stage.empty() ? writer.quoted_name() : table.stage;
+  const auto loaded =
+      sql.copy_in(fmt::format("COPY {} ({}) FROM STDIN", into, writer.column_list()), rows);
+  if (!loaded && is_own_rule(loaded.error())) {
+    return fail(
+        Code::conflict,
+        fmt::format("the copy of {} is refused by a rule of this region's database (SQLSTATE {})",
+                    to_string(table.own.name), loaded.error().reason),
+        "copy_refused");
+  }
+  if (!loaded) return std::unexpected(loaded.error());
+  if (!table.stage.empty()) TRY(sql.script("ANALYZE " + table.stage));
+  return {};
+}
+
+// Brings the tables that held rows to what was loaded beside them. The tables whose vanished rows are in use here.
+Result<std::vector<QualifiedName>> settle(pg::Connection& sql,
+                                          const std::vector<CopiedTable>& tables, wire::Lsn at) {
   std::vector<QualifiedName> kept;
   for (const CopiedTable& table : tables | std::views::reverse) {
-    if (!table.stage.empty()) TRY(remove_vanished(*sql_, table, at, kept));
+    if (!table.stage.empty()) TRY(remove_vanished(sql, table, at, kept));
   }
   for (const CopiedTable& table : tables) {
     if (table.stage.empty()) continue;
-    if (const auto merged = merge(*sql_, table); !merged) {
-      if (!is_own_rule(merged.error())) return merged;
-      return fail(Code::conflict,
-                  fmt::format("the copy of {} is refused by a rule of this region's database "
-                              "(SQLSTATE {}): a row that is in use here holds a "
-                              "unique value which the master region gave to another row; change it "
-                              "here by hand, then domicile reference resync",
-                              to_string(table.own.name), merged.error().reason),
-                  "copy_refused");
-    }
+    auto merged = merge(sql, table);
+    if (merged) continue;
+    if (!is_own_rule(merged.error())) return std::unexpected(std::move(merged).error());
+    return fail(Code::conflict,
+                fmt::format("the copy of {} is refused by a rule of this region's database "
+                            "(SQLSTATE {}): a row that is in use here holds a "
+                            "unique value which the master region gave to another row; change it "
+                            "here by hand, then domicile reference resync",
+                            to_string(table.own.name), merged.error().reason),
+                "copy_refused");
   }
-  TRY(set_sequences(sequences));
-  for (const CopiedTable& table : tables) {
+  return kept;
+}
+
+}  // namespace
+
+// The records of a copy, for one table after the other.
+class Applier::Worker::CopyStream {
+ public:
+  CopyStream(Worker& worker, RecordSource& source) : worker_(worker), source_(source) {}
+
+  // Before the first table.
+  Result<void> open() {
+    const Record first = TRY(next());
+    if (!ends_table(first)) return out_of_order("a copy without tables");
+    return {};
+  }
+  bool ended() const { return ended_; }
+  bool starts(std::size_t index) const { return pending_ == std::to_string(index); }
+  const std::string& sequences() const { return sequences_; }
+  Result<void>& broken() { return broken_; }  // why there were no more rows
+
+  // The next rows of this table; nullopt at its end.
+  std::optional<std::string> rows(const QualifiedName& table) {
+    auto got = next();
+    if (!got) {
+      broken_ = std::unexpected(std::move(got).error());
+    } else if (got->kind == RecordKind::copy_rows) {
+      source_.facts().rows[table] +=
+          static_cast<std::uint64_t>(std::ranges::count(got->bytes, '\n'));
+      return std::string(got->bytes);
+    } else if (!ends_table(*got)) {
+      broken_ = out_of_order("a change in the middle of a copy");
+    }
+    return std::nullopt;
+  }
+
+ private:
+  bool ends_table(const Record& record) {
+    if (record.kind == RecordKind::copy_table)
+      pending_ = record.bytes;
+    else if (record.kind == RecordKind::copy_end)
+      ended_ = true, sequences_ = record.bytes;
+    else
+      return false;
+    return true;
+  }
+  Result<Record> next() {
+    while (!worker_.stopping()) {
+      const auto got = TRY(source_.next(std::chrono::milliseconds(200)));
+      if (got.moment == RecordSource::Moment::record) return got.record;
+      if (got.moment == RecordSource::Moment::frame_end) {
+        worker_.frames_.push_back(source_.facts());
+        source_.release();
+      }
+    }
+    return fail(Code::unavailable, "the node stops", "stopping");
+  }
+
+  Worker& worker_;
+  RecordSource& source_;
+  std::string pending_, sequences_;
+  bool ended_ = false;
+  Result<void> broken_;
+};
+
+Result<void> Applier::Worker::copy(RecordSource& source, Puller& puller,
+                                   std::string_view announced) {
+  if (in_source_) return out_of_order("a copy inside a transaction");
+  if (open_ || !changes_.empty() || reached_ != position_) TRY(commit(source, puller));
+  auto parsed = parse_announcement(announced, own_);
+  if (!parsed) {
+    if (parsed.error().reason == "class_violation")
+      raise("class_violation", "copy", parsed.error().message, "critical");
+    return std::unexpected(std::move(parsed).error());
+  }
+  std::vector<CopiedTable>& tables = parsed->tables;
+  log_info("reference",
+           fmt::format("copying {} tables as of {}", tables.size(), wire::format_lsn(parsed->at)));
+  TRY(begin());
+  std::vector<QualifiedName> names;
+  for (const CopiedTable& table : tables) names.push_back(table.own.name);
+  TRY(require_class(names));
+  CopyStream stream(*this, source);
+  TRY(stream.open());
+  for (std::size_t i = 0; !stream.ended(); ++i) {
+    if (i >= tables.size() || !stream.starts(i))
+      return out_of_order("a copy's tables are out of order");
+    auto loaded = load(*sql_, tables[i], i, [&] { return stream.rows(names[i]); });
+    if (!stream.broken()) return stream.broken();
+    TRY(std::move(loaded));
+  }
+  const auto kept = TRY(settle(*sql_, tables, parsed->at));
+  TRY(set_sequences(stream.sequences()));
+  frames_.push_back(source.facts());
+  source.facts()
+      .rows.clear();  // its event is written here; nothing but the end of the frame follows
+  TRY(finish_copy(names, parsed->at, parsed->all));
+  for (const QualifiedName& name : kept) {
+    quarantined_.insert(name);
+    raise("delete_refused", to_string(name),
+          fmt::format("rows of {} that the master region has no more are in use here",
+                      to_string(name)),
+          "medium");
+  }
+  puller.confirm(position_);
+  const auto described = described_;
+  for (const auto& [id, message] : described) {
+    const auto relation = TRY(wire::pgoutput::parse(message));
+    TRY(take_relation(std::get<wire::pgoutput::Relation>(relation)));
+  }
+  report("streaming", {});
+  return {};
+}
+
+// The tables are copied, with the transaction that stored their rows; after a copy of everything the region stands where
+// the copy does.
+Result<void> Applier::Worker::finish_copy(const std::vector<QualifiedName>& names, wire::Lsn at,
+                                          bool all) {
+  for (const QualifiedName& name : names) {
     TRY(
         sql_->query("UPDATE domicile.reference_table SET copied_lsn = $3::pg_lsn, copied_at = "
                     "pg_catalog.clock_timestamp() "
                     "WHERE schema_name = $1 AND table_name = $2",
-                    {table.own.name.schema, table.own.name.name, wire::format_lsn(at)}));
+                    {name.schema, name.name, wire::format_lsn(at)}));
   }
   if (all) {
     TRY(sql_->query(
@@ -257,31 +318,14 @@ Result<void> Applier::Worker::copy(RecordSource& source, Puller& puller,
         "pg_catalog.json_to_record(pg_catalog.current_setting('domicile.reference_master')::json) "
         "m(region text, system_identifier text, timeline bigint, database_id text)",
         {wire::format_lsn(at)}));
+    reached_ = at;
   }
   TRY(sql_->script("SET LOCAL synchronous_commit = on"));
-  if (source.facts().sequence != 0) frames_.push_back(source.facts());
-  source.facts()
-      .rows.clear();  // its event is written here; nothing but the end of the frame may follow
-  if (all) reached_ = at;
   TRY(record_frames(domain::Outcome::allowed, ""));
   open_ = false;
   TRY(sql_->script("COMMIT"));
-  if (all) position_ = reached_ = at;
-  for (const CopiedTable& table : tables) copied_[table.own.name] = at;
-  for (const QualifiedName& name : kept) {
-    quarantined_.insert(name);
-    raise("delete_refused", to_string(name),
-          fmt::format("rows of {} that the master region has no more are in use here",
-                      to_string(name)),
-          "medium");
-  }
-  puller.confirm(position_);
-  const auto described = described_;
-  for (const auto& [id, message] : described) {
-    const auto parsed = TRY(wire::pgoutput::parse(message));
-    TRY(take_relation(std::get<wire::pgoutput::Relation>(parsed)));
-  }
-  report("streaming", {});
+  if (all) position_ = at;
+  for (const QualifiedName& name : names) copied_[name] = at;
   return {};
 }
 

@@ -179,24 +179,32 @@ Result<void> Applier::Worker::begin() {
   return {};
 }
 
+// Held until the transaction ends: the classes cannot change in between.
+Result<void> Applier::Worker::require_class(const std::vector<QualifiedName>& names) {
+  std::vector<std::string> schemas, tables;
+  for (const QualifiedName& name : names) {
+    schemas.push_back(name.schema);
+    tables.push_back(name.name);
+  }
+  const auto allowed = sql_->query("SELECT domicile.require_reference($1::text[], $2::text[])",
+                                   {pg::array_literal(schemas), pg::array_literal(tables)});
+  if (allowed) return {};
+  if (allowed.error().reason != "42501") return std::unexpected(allowed.error());
+  return fail(Code::denied, allowed.error().message, "class_violation");
+}
+
 Result<void> Applier::Worker::store_piece() {
   if (changes_.empty()) return {};
   TRY(begin());
-  std::vector<std::string> schemas, tables;
+  std::vector<QualifiedName> names;
   for (const auto& [name, table] : changes_.tables()) {
-    schemas.push_back(name.schema);
-    tables.push_back(name.name);
+    names.push_back(name);
     auto& count = counts_[name];
     count[0] += table.inserts;
     count[1] += table.updates;
     count[2] += table.deletes;
   }
-  if (const auto allowed = sql_->query("SELECT domicile.require_reference($1::text[], $2::text[])",
-                                       {pg::array_literal(schemas), pg::array_literal(tables)});
-      !allowed) {
-    if (allowed.error().reason != "42501") return std::unexpected(allowed.error());
-    return fail(Code::denied, allowed.error().message, "class_violation");
-  }
+  TRY(require_class(names));
   auto outcome = ChangeWriter(*sql_, order_).write(changes_, reached_);
   if (!outcome) return std::unexpected(explained(std::move(outcome).error()));
   for (const auto& [name, count] : outcome->conflicts) counts_[name][3] += count;

@@ -25,6 +25,7 @@ class Applier::Worker {
                         std::chrono::milliseconds at_most);
 
  private:
+  class CopyStream;
   // Somebody who waits for a point; lives on their stack.
   struct Point {
     const std::function<Result<wire::Lsn>()>* choose = nullptr;
@@ -62,6 +63,8 @@ class Applier::Worker {
   Result<void> begin();
   Result<void> record_frames(domain::Outcome outcome, std::string_view reason);
   Result<void> copy(RecordSource& source, Puller& puller, std::string_view begin);
+  Result<void> finish_copy(const std::vector<QualifiedName>& names, wire::Lsn at, bool all);
+  Result<void> require_class(const std::vector<QualifiedName>& names);
   Result<void> set_sequences(std::string_view values);
   Result<void> look_for_orders();
 

@@ -113,10 +113,29 @@ std::string_view copy_reason(const Standing& standing, const Here& here) {
   return {};
 }
 
-http::Response refusal(int status, const Error& error, const http::Request& request) {
-  return http::problem(status,
-                       error.reason.empty() ? std::string_view("master_unavailable") : error.reason,
-                       error.message, request);
+Result<void> is_right_master(const Standing& standing, const Here& here, std::string_view reason) {
+  if (!here.master) {
+    return fail(Code::conflict, "this database is not the master of the reference data",
+                "master_unknown");
+  }
+  if (reason != "master_changed" || standing.accept_master) return {};
+  return fail(Code::conflict,
+              fmt::format("this is database {} of server {}, and the region follows another one; "
+                          "if that is meant, run there: "
+                          "domicile reference accept-master",
+                          here.database_id, here.system_identifier),
+              "master_unknown");
+}
+
+Result<json> describe_tables(const std::string& dsn) {
+  auto sql = TRY(pg::Connection::open(dsn));
+  json tables = json::array();
+  for (const auto& [name, shape] : TRY(read_shapes(sql))) {
+    tables.push_back({{"schema", name.schema},
+                      {"name", name.name},
+                      {"columns", json::parse(shape.columns_json())}});
+  }
+  return tables;
 }
 
 int status_of(const Error& error) {
@@ -124,6 +143,12 @@ int status_of(const Error& error) {
       error.reason == "master_unknown")
     return 409;
   return 503;
+}
+
+http::Response refusal(const Error& error, const http::Request& request) {
+  return http::problem(status_of(error),
+                       error.reason.empty() ? std::string_view("master_unavailable") : error.reason,
+                       error.message, request);
 }
 
 std::optional<std::uint64_t> whole_number(std::string_view text) {
@@ -245,72 +270,53 @@ http::Response Publisher::open(const http::Request& request) {
   }
   const std::string dsn(options_.dsn.reveal());
   const auto here = look(dsn, slot_of(standing->region));
-  if (!here) return refusal(503, here.error(), request);
-  if (!here->master) {
-    return refusal(409,
-                   Error{Code::conflict, "this database is not the master of the reference data",
-                         "master_unknown"},
-                   request);
-  }
+  if (!here) return refusal(here.error(), request);
   const std::string_view reason = copy_reason(*standing, *here);
-  if (reason == "master_changed" && !standing->accept_master) {
-    return refusal(409,
-                   Error{Code::conflict,
-                         fmt::format("this is database {} of server {}, and the region follows "
-                                     "another one; if that is meant, run "
-                                     "there: domicile reference accept-master",
-                                     here->database_id, here->system_identifier),
-                         "master_unknown"},
-                   request);
+  if (const auto right = is_right_master(*standing, *here, reason); !right) {
+    return refusal(right.error(), request);
   }
-  auto sql = pg::Connection::open(dsn);
-  if (!sql) return refusal(503, sql.error(), request);
-  const auto shapes = read_shapes(*sql);
-  if (!shapes) return refusal(503, shapes.error(), request);
-  json tables = json::array();
-  for (const auto& [name, shape] : *shapes) {
-    tables.push_back({{"schema", name.schema},
-                      {"name", name.name},
-                      {"columns", json::parse(shape.columns_json())}});
-  }
-
-  std::shared_ptr<Open> before;
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return http::problem(503, "stopping", "this node stops", request);
-    before = std::exchange(open_[standing->region], nullptr);
-  }
-  if (before != nullptr) before->session->stop();  // the slot has one reader
-  SessionOptions options = options_.session;
-  options.dsn = options_.dsn;
-  options.region = options_.region;
-  auto made = std::make_shared<Open>();
-  made->id = crypto::random_text(18);
-  made->session = std::make_unique<Session>(
-      options,
-      SessionStart{.region = standing->region,
-                   .position = reason.empty() ? standing->position : 0,
-                   .copying = reason.empty() ? Copying::missing : Copying::everything,
-                   .reason = std::string(reason),
-                   .copied = standing->copied},
-      events_, clock_);
-  const json answer = {{"session", made->id},
+  auto tables = describe_tables(dsn);
+  if (!tables) return refusal(tables.error(), request);
+  const auto session =
+      start_session({.region = standing->region,
+                     .position = reason.empty() ? standing->position : 0,
+                     .copying = reason.empty() ? Copying::missing : Copying::everything,
+                     .reason = std::string(reason),
+                     .copied = standing->copied});
+  if (!session) return refusal(session.error(), request);
+  const json answer = {{"session", *session},
                        {"region", options_.region.text()},
                        {"system_identifier", here->system_identifier},
                        {"timeline", here->timeline},
                        {"database_id", here->database_id},
                        {"copy", reason},
-                       {"tables", std::move(tables)}};
+                       {"tables", *std::move(tables)}};
+  return http::json_response(200, answer.dump());
+}
+
+// In the place of the one that the region had: a slot has one reader.
+Result<std::string> Publisher::start_session(SessionStart start) {
+  std::shared_ptr<Open> before;
   {
     const std::lock_guard lock(mutex_);
-    auto& place = open_[standing->region];
-    if (stopping_ || place != nullptr) {  // somebody else was faster
-      return http::problem(409, "session_unknown", "another session was opened for this region",
-                           request);
-    }
-    place = made;
+    if (stopping_) return fail(Code::unavailable, "this node stops", "stopping");
+    before = std::exchange(open_[start.region], nullptr);
   }
-  return http::json_response(200, answer.dump());
+  if (before != nullptr) before->session->stop();
+  SessionOptions options = options_.session;
+  options.dsn = options_.dsn;
+  options.region = options_.region;
+  const std::string region = start.region;
+  auto made = std::make_shared<Open>();
+  made->id = crypto::random_text(18);
+  made->session = std::make_unique<Session>(std::move(options), std::move(start), events_, clock_);
+  const std::lock_guard lock(mutex_);
+  auto& place = open_[region];
+  if (stopping_ || place != nullptr) {  // somebody else was faster
+    return fail(Code::conflict, "another session was opened for this region", "session_unknown");
+  }
+  place = made;
+  return made->id;
 }
 
 http::Response Publisher::pull(const http::Request& request) {
@@ -332,7 +338,7 @@ http::Response Publisher::pull(const http::Request& request) {
   const std::lock_guard turn(found->turn);
   auto frame = found->session->pull(query->sequence, query->durable,
                                     std::min(query->wait, options_.wait_max));
-  if (!frame) return refusal(status_of(frame.error()), frame.error(), request);
+  if (!frame) return refusal(frame.error(), request);
   http::Response answer{
       .status = 200,
       .headers = {{"content-type", "application/octet-stream"}, {"cache-control", "no-store"}},

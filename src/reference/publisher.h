@@ -51,6 +51,7 @@ class Publisher {
   };
   http::Response open(const http::Request& request);
   http::Response pull(const http::Request& request);
+  Result<std::string> start_session(SessionStart start);
   std::int64_t master_us() const;
   void run();
   Result<void> beat();
