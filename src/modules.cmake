@@ -17,6 +17,7 @@ find_library(PG_QUERY_LIBRARY pg_query REQUIRED)  # no CMake config, no pkg-conf
 
 domicile_module(base       LIBS fmt::fmt spdlog::spdlog)
 domicile_module(crypto     USES base LIBS OpenSSL::Crypto)
+domicile_module(digest     USES crypto)
 domicile_module(domain     USES base LIBS PkgConfig::xxhash)
 domicile_module(sqltext    USES base LIBS ${PG_QUERY_LIBRARY} simdjson::simdjson)
 domicile_module(catalog    USES domain sqltext LIBS tomlplusplus::tomlplusplus)
@@ -31,7 +32,7 @@ domicile_module(registry   USES store http domain)
 domicile_module(audit      USES store http crypto domain)
 domicile_module(issuer     USES http store token domain LIBS PkgConfig::argon2)
 domicile_module(gateway    USES http pg policy token domain LIBS PkgConfig::xxhash)
-domicile_module(reference  USES http store catalog domain LIBS nlohmann_json::nlohmann_json)
+domicile_module(reference  USES http store digest catalog domain LIBS nlohmann_json::nlohmann_json)
 domicile_module(compliance USES store audit http catalog domain)
 domicile_module(app        USES compliance reference gateway issuer audit registry LIBS CLI11::CLI11 tomlplusplus::tomlplusplus)
 
