@@ -34,6 +34,12 @@ class CopyRows {
   // One message of the server: a row, or none (header or trailer alone). The row holds until the next
   // call, while `message` does. Code::invalid for anything that is no such message.
   Result<const CopyRow*> next(std::string_view message);
+  // For rows that come without the header.
+  static CopyRows after_header() {
+    CopyRows out;
+    out.begun_ = true;
+    return out;
+  }
   bool ended() const { return ended_; }  // the trailer was seen
 
  private:
