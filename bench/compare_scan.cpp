@@ -39,9 +39,9 @@ void serve(const std::string& dsn, const std::string& folder) {
   reference::CompareService service({.run = {.dsn = dsn, .folder = folder}});
   runtime::WorkerPool pool(4, 16);
   http::Mounts mounts(pool, http::ServerLimits().handler_body_bytes_max);
-  mounts.add(
-      std::string(reference::kComparePrefix),
-      reference::compare_handler(service, [](const http::Request&) { return std::nullopt; }));
+  mounts.add(std::string(reference::kComparePrefix), [&](const http::Request& request) {
+    return reference::answer_comparison(service, request);
+  });
   const SystemClock clock;
   http::Metrics metrics;
   auto server = must(http::Server::create({}, {}, clock, metrics, [&](http::ServerContext&) {

@@ -37,6 +37,7 @@ void add_registry(CLI::App& root, Cli& cli);
 void add_user(CLI::App& root, Cli& cli);
 void add_client(CLI::App& root, Cli& cli);
 void add_grant(CLI::App& root, Cli& cli);
+void add_reference(CLI::App& root, Cli& cli);
 void add_key(CLI::App& root, Cli& cli);
 void add_token(CLI::App& root, Cli& cli);
 void add_check(CLI::App& root, Cli& cli);

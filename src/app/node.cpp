@@ -18,6 +18,9 @@
 #include "issuer/issuer.h"
 #include "issuer/remote_keys.h"
 #include "reference/applier.h"
+#include "reference/compare_http.h"
+#include "reference/compare_service.h"
+#include "reference/compare_worker.h"
 #include "reference/publisher.h"
 #include "registry/feed_handler.h"
 #include "registry/follower.h"
@@ -102,8 +105,10 @@ struct Node::Parts {
   std::unique_ptr<registry::RegistrySource> source;
   std::unique_ptr<registry::Follower> follower;
   std::unique_ptr<registry::HomeKeeper> keeper;
-  std::unique_ptr<reference::Publisher> publisher;  // master region, with [reference]
-  std::unique_ptr<reference::Applier> applier;      // elsewhere, with [reference]
+  std::unique_ptr<reference::Publisher> publisher;           // master region, with [reference]
+  std::unique_ptr<reference::Applier> applier;               // elsewhere, with [reference]
+  std::unique_ptr<reference::CompareService> comparisons;    // master region, with [reference]
+  std::unique_ptr<reference::CompareWorker> compare_worker;  // elsewhere, with [reference]
   std::unique_ptr<issuer::Issuer> issuer;
   std::unique_ptr<gateway::HttpGateway> door;
   std::unique_ptr<issuer::RemoteKeys> peer_keys;
@@ -149,6 +154,26 @@ struct Node::Parts {
         registry::HomeKeeperOptions{.region = config.region}, *home_store, *ledger, clock);
   }
 
+  void make_compare_worker(const Secrets& secrets) {
+    std::optional<std::chrono::minutes> at;
+    if (config.compare_at_minute) at = std::chrono::minutes(*config.compare_at_minute);
+    const reference::CompareClient::Options master{
+        .url = config.registry_url,
+        .peer_token = secrets.peer_token,
+        .region = config.region.text(),
+        .http = {.ca_file = config.peer_ca_file,
+                 .certificate_file = config.peer_certificate,
+                 .key_file = config.peer_key}};
+    compare_worker = std::make_unique<reference::CompareWorker>(
+        reference::CompareWorker::Options{
+            .dsn = std::string(secrets.reference_dsn.reveal()),
+            .region = config.region,
+            .folder = config.state_directory,
+            .compare_at = at,
+            .master = [master] { return std::make_unique<reference::CompareClient>(master); }},
+        *ledger, clock);
+  }
+
   void make_reference(const Secrets& secrets) {
     if (secrets.reference_dsn.empty()) return;
     if (config.registry_source == RegistrySource::postgresql) {
@@ -156,8 +181,12 @@ struct Node::Parts {
           reference::PublisherOptions{
               .dsn = secrets.reference_dsn, .region = config.region, .gate = peer_gate(secrets)},
           *ledger, clock);
+      comparisons = std::make_unique<reference::CompareService>(reference::CompareService::Options{
+          .run = {.dsn = std::string(secrets.reference_dsn.reveal()),
+                  .folder = config.state_directory}});
       return;
     }
+    make_compare_worker(secrets);
     applier = std::make_unique<reference::Applier>(
         reference::ApplierOptions{.dsn = secrets.reference_dsn,
                                   .region = config.region,
@@ -259,6 +288,8 @@ struct Node::Parts {
     if (publisher != nullptr) {
       out.emplace_back("/v1/reference/",
                        [this](const http::Request& request) { return publisher->handle(request); });
+      out.emplace_back(reference::kComparePrefix,
+                       reference::compare_handler(*comparisons, peer_gate(secrets)));
     }
     return out;
   }
@@ -366,6 +397,7 @@ Result<void> Node::start() {
   parts_->follower->start();
   if (parts_->publisher != nullptr) parts_->publisher->start();
   if (parts_->applier != nullptr) parts_->applier->start();
+  if (parts_->compare_worker != nullptr) parts_->compare_worker->start();
   return {};
 }
 
@@ -409,6 +441,7 @@ std::size_t Node::drain() {
 void Node::stop() {
   if (parts_ == nullptr) return;
   // Whoever calls the door ends before the door does.
+  parts_->compare_worker.reset();
   if (parts_->applier != nullptr) parts_->applier->stop();
   if (parts_->publisher != nullptr) parts_->publisher->stop();
   if (parts_->follower != nullptr) parts_->follower->stop();

@@ -13,6 +13,7 @@ void add_verbs(CLI::App& root, Cli& cli) {
   add_grant(root, cli);
   add_token(root, cli);
   add_key(root, cli);
+  add_reference(root, cli);
   add_serve(root, cli);
   add_up(root, cli);
   add_check(root, cli);

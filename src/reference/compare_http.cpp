@@ -101,21 +101,29 @@ Result<http::Response> answer(CompareMaster& master, const http::Request& reques
 
 }  // namespace
 
-http::Handler compare_handler(CompareMaster& master, PeerGate gate) {
+http::Response answer_comparison(CompareMaster& master, const http::Request& request) {
+  if (request.method != "POST")
+    return http::problem(405, "method_not_allowed", "use POST", request);
+  const auto pairs = http::parse_form(request.query);
+  if (!pairs) return http::problem(400, "compare_query", "malformed query", request);
+  auto given = answer(master, request, std::string_view(request.path).substr(kComparePrefix.size()),
+                      Query(pairs->begin(), pairs->end()));
+  if (given) return std::move(*given);
+  const Error& error = given.error();
+  return http::problem(status_of(error.code),
+                       error.reason.empty() ? "compare_failed" : error.reason, error.message,
+                       request);
+}
+
+http::Handler compare_handler(CompareMaster& master, http::PeerGate gate) {
   return [&master, gate = std::move(gate)](const http::Request& request) -> http::Response {
-    if (auto refused = gate(request)) return *refused;
-    if (request.method != "POST")
-      return http::problem(405, "method_not_allowed", "use POST", request);
-    const auto pairs = http::parse_form(request.query);
-    if (!pairs) return http::problem(400, "compare_query", "malformed query", request);
-    auto given =
-        answer(master, request, std::string_view(request.path).substr(kComparePrefix.size()),
-               Query(pairs->begin(), pairs->end()));
-    if (given) return std::move(*given);
-    const Error& error = given.error();
-    return http::problem(status_of(error.code),
-                         error.reason.empty() ? "compare_failed" : error.reason, error.message,
-                         request);
+    if (auto refused = gate.refuse(request)) return *std::move(refused);
+    if (!gate.certificates)
+      return http::problem(
+          403, "peer_certificate_required",
+          "reference data is compared over mutual TLS only: set peers.client_ca on this node",
+          request);
+    return answer_comparison(master, request);
   };
 }
 

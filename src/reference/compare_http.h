@@ -1,6 +1,6 @@
 // A comparison over HTTP, between the node of a replica region and the master region's. All calls are POST
 // under /v1/reference/compare/; the gate decides who may call (peers with a certificate that names their
-// region) and nothing is looked at before it has passed.
+// region; without mutual TLS nobody may) and nothing is looked at before it has passed.
 //
 //   open       JSON {"tables", "rows_per_second"}          -> 201 JSON {"run", "key", "lsn", "tables"}
 //   progress   ?run, wait (ms)                             -> JSON {"rows", "tables", "done", "seconds"}
@@ -10,21 +10,19 @@
 //   close      ?run
 #pragma once
 
-#include <functional>
-
 #include "http/client.h"
 #include "http/message.h"
+#include "http/peer_gate.h"
 #include "reference/compare_master.h"
 
 namespace domicile::reference {
 
 constexpr std::string_view kComparePrefix = "/v1/reference/compare/";
 
-// nullopt: may pass. Shared by all of /v1/reference/.
-using PeerGate = std::function<std::optional<http::Response>(const http::Request&)>;
-
 // `master` outlives the handler. Thread-safe.
-http::Handler compare_handler(CompareMaster& master, PeerGate gate);
+http::Handler compare_handler(CompareMaster& master, http::PeerGate gate);
+// The same without a gate: for benchmarks, on loopback.
+http::Response answer_comparison(CompareMaster& master, const http::Request& request);
 
 // One thread at a time.
 class CompareClient final : public CompareMaster {
