@@ -312,6 +312,12 @@ class ReferenceWorld:
             node.start()
         self.caught_up(seconds=60)
 
+    def organization(self, key: str, region: str):
+        """Creates it in the registry, and waits until its home region's database holds it."""
+        self.registry.org("create", key, "--slug", f"org-{key}", "--region", region, "--no-wait")
+        eventually(lambda: self.regions[region].one("SELECT 1 FROM domicile.organizations() WHERE key = %s AND homed", [key]) is not None, 30,
+                   lambda: f"{key} is homed in {region}: {self.nodes[region].text()[-2000:]}")
+
     def caught_up(self, replica: ReferenceRegion | None = None, seconds: float = 30):
         """Until everything that is committed in the master by now is stored in the replica(s)."""
         (lsn,) = self.master.one("SELECT pg_current_wal_insert_lsn()::text")
