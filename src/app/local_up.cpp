@@ -8,6 +8,7 @@
 #include "app/local_layout.h"
 #include "app/local_node.h"
 #include "app/local_postgres.h"
+#include "app/local_reference.h"
 #include "app/local_supervisor.h"
 
 namespace domicile::app {
@@ -96,6 +97,8 @@ Result<void> raise(LocalContext& context, const Path& programs, Supervisor& supe
                           fmt::format("starting the node at {}", context.url(local)));
     TRY(supervisor.start(node_service(context, local)));
   }
+  for (std::size_t i = 0; i < servers.size(); ++i)
+    TRY(await_reference(context, context.config.regions[i], servers[i]));
   return write_checks_file(context, servers);
 }
 
