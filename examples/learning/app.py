@@ -371,3 +371,22 @@ def languages():
     with pool().connection() as connection:
         rows = connection.execute("SELECT code, alpha_2, name FROM language ORDER BY name").fetchall()
     return jsonify(items=rows)
+
+
+@app.get("/api/reference/library")
+def library():
+    with pool().connection() as connection:
+        rows = connection.execute("SELECT code, title, language_code, price FROM library_course ORDER BY code").fetchall()
+    return jsonify(items=rows)
+
+
+@app.get("/api/reference/library/<code>")
+def library_course(code):
+    with pool().connection() as connection:
+        row = connection.execute("SELECT id, code, title, language_code, price, metadata FROM library_course WHERE code = %s",
+                                 [code]).fetchone()
+        if row is None:
+            raise Problem(404, "not_found", "the library has no such course")
+        row["lessons"] = connection.execute("SELECT position, title, body FROM library_lesson WHERE course_id = %s ORDER BY position",
+                                            [row["id"]]).fetchall()
+    return jsonify(row)

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Content for the learning platform.
 
-  generate.py reference --dsn DSN
-      Countries, subdivisions and languages from Debian's iso-codes, and the shared course templates.
-      Safe to run again. Runs before the region is guarded: afterwards reference data changes only in
-      the master region.
+  generate.py reference --dsn DSN [--master true|false]
+      In the master region: countries, subdivisions and languages from Debian's iso-codes, and the course
+      library made of them; the other regions receive all that from it. In every region: the shared course
+      templates, which stand in a table of organizations and so do not travel. Safe to run again. Runs before
+      the region is guarded.
 
   generate.py plan --orgs N [--first KEY] [--seed S] [--regions a,b]
       The organizations as JSON lines: key, slug, region, name. Nothing is written anywhere.
@@ -44,27 +45,50 @@ def iso(name: str) -> list[dict]:
 
 # ---- reference data -----------------------------------------------------------------------------
 
-def load_reference(dsn: str) -> None:
+def known(db, table: str, columns: str, rows: list[tuple]) -> None:
+    """Adds those that are not there."""
+    db.execute(f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM learning.{table} LIMIT 0")
+    with db.cursor().copy(f"COPY incoming ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+    added = db.execute(f"INSERT INTO learning.{table} ({columns}) SELECT {columns} FROM incoming ON CONFLICT DO NOTHING").rowcount
+    db.execute("DROP TABLE incoming")
+    print(f"{table}: {added} rows added, {len(rows)} known")
+
+
+def load_world(db) -> None:
     countries = [(c["alpha_2"], c["alpha_3"], c["numeric"], c.get("common_name", c["name"])) for c in iso("3166-1")]
-    known = {c[0] for c in countries}
+    codes = {c[0] for c in countries}
     subdivisions = [(s["code"], s["code"][:2], s["type"], s["name"], s.get("parent"))
-                    for s in iso("3166-2") if s["code"][:2] in known]
+                    for s in iso("3166-2") if s["code"][:2] in codes]
     languages = [(x.get("terminology", x["alpha_3"]), x.get("alpha_2"), x["name"])
                  for x in iso("639-2") if len(x["alpha_3"]) == 3]
+    known(db, "country", "code, alpha_3, numeric_code, name", countries)
+    known(db, "subdivision", "code, country_code, kind, name, parent_code", subdivisions)
+    known(db, "language", "code, alpha_2, name", languages)
+    load_library(db, countries, subdivisions)
+
+
+def load_library(db, countries: list[tuple], subdivisions: list[tuple]) -> None:
+    """A course for each country; the lessons of large countries are long enough for PostgreSQL to store them apart."""
+    inside = {code: sorted((s for s in subdivisions if s[1] == code), key=lambda s: s[3]) for code, *_ in countries}
+    known(db, "library_course", "code, title, language_code, price, metadata", [
+        (f"GEO-{code}", f"Geography of {name}", "eng", 5 + len(inside[code]) % 20 + 0.99,
+         json.dumps({"country": alpha_3, "level": "introduction", "subdivisions": len(inside[code])}))
+        for code, alpha_3, _, name in countries])
+    number = dict(db.execute("SELECT code, id FROM learning.library_course").fetchall())
+    known(db, "library_lesson", "course_id, position, title, body", [
+        (number[f"GEO-{code}"], position, title, body) for code, alpha_3, numeric, name in countries for position, (title, body) in enumerate((
+            ("Names", f"{name} is {code} and {alpha_3} in ISO 3166-1, and {numeric} where letters will not do."),
+            ("Subdivisions", "\n".join(f"{s[3]} ({s[0]}): {s[2]}" for s in inside[code]) or f"{name} is not divided.")), 1)])
+
+
+def load_reference(dsn: str, master: bool) -> None:
     templates = [(None, code, title, json.dumps(outline)) for code, title, outline in TEMPLATES]
     with psycopg.connect(dsn) as db:
-        for table, columns, rows in (("country", "code, alpha_3, numeric_code, name", countries),
-                                     ("subdivision", "code, country_code, kind, name, parent_code", subdivisions),
-                                     ("language", "code, alpha_2, name", languages),
-                                     ("course_template", "organization_id, code, title, outline", templates)):
-            db.execute(f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM learning.{table} LIMIT 0")
-            with db.cursor().copy(f"COPY incoming ({columns}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-            added = db.execute(f"INSERT INTO learning.{table} ({columns}) SELECT {columns} FROM incoming "
-                               "ON CONFLICT DO NOTHING").rowcount
-            db.execute("DROP TABLE incoming")
-            print(f"{table}: {added} rows added, {len(rows)} known")
+        if master:
+            load_world(db)
+        known(db, "course_template", "organization_id, code, title, outline", templates)
 
 
 TEMPLATES = [
@@ -284,6 +308,8 @@ def main() -> None:
             command.add_argument("--first", type=int, default=1001, help="key of the first organization")
             command.add_argument("--seed", type=int, default=1)
             command.add_argument("--regions", default="ca-central-1,us-east-1")
+        if name == "reference":
+            command.add_argument("--master", choices=("true", "false"), default="true", help="does reference data change here?")
         if name == "data":
             command.add_argument("--region", required=True)
             command.add_argument("--users", type=int, required=True)
@@ -302,7 +328,7 @@ def main() -> None:
     if not options.dsn:
         parser.error("give --dsn, or set LEARNING_DSN")
     try:
-        load_reference(options.dsn) if options.command == "reference" else load_data(options)
+        load_reference(options.dsn, options.master == "true") if options.command == "reference" else load_data(options)
     except psycopg.Error as error:
         sys.exit(f"generate.py: {str(error).strip()}")
 

@@ -298,6 +298,30 @@ def in_the_database(tour: Tour, regions: Regions, made: dict[str, int]):
         tour.expect(f"rows of the other region's organizations in {region}, all tables", 0, rows)
 
 
+def reference_data(tour: Tour, regions: Regions):
+    tour.chapter("Reference data has one master", "the course library is edited in Canada; the other regions follow")
+    course = "/api/reference/library/GEO-CA"
+
+    def seen(region):
+        return regions.http.send("GET", regions.url(region) + course).json.get("title", "")
+
+    title = f"Geography of Canada, edition {secrets.token_hex(4)}"
+    with regions.sql(CANADA, "owner") as db:
+        db.execute("UPDATE learning.library_course SET title = %s, price = price + 0.01, updated_at = now() WHERE code = 'GEO-CA'", [title])
+        begin = time.monotonic()
+    wait_until(lambda: seen(US) == title, 30, "the change is seen in the US")
+    took = (time.monotonic() - begin) * 1000
+    tour.expect("a course is changed in Canada, and read at the US door", "within 2 s", f"after {took:.0f} ms", held=took < 2000)
+    for who, called in (("owner", "the tables' owner"), ("superuser", "superuser")):
+        got = sql_outcome(regions.sql(US, who), "UPDATE learning.library_course SET title = 'Elsewhere' WHERE code = 'GEO-CA'")
+        tour.expect(f"a write to it in the US, as {called}", "23514", got, held=got.startswith("23514"))
+    drift(tour, regions, title, seen)
+    with regions.sql(US, "node") as db:
+        state, last, p50, p99 = db.execute("SELECT state, lag_ms_last, lag_ms_p50, lag_ms_p99 FROM domicile.reference_status").fetchone()
+    tour.expect("how far the US is behind, by heartbeat", "streaming, p99 below 2000 ms", f"{state}, last {last} ms, p50 {p50} ms, p99 {p99} ms",
+                held=state == "streaming" and p99 is not None and p99 < 2000)
+
+
 def epochs(tour: Tour, regions: Regions, tokens: dict[str, str]):
     tour.chapter("A placement changes, and old permissions die", "suspend and resume Birch College: each is a new epoch")
     base = f"{regions.url(CANADA)}/api/orgs/102/courses"
@@ -396,6 +420,7 @@ def main():
     made = work(tour, regions, tokens)
     at_the_door(tour, regions, tokens, made)
     in_the_database(tour, regions, made)
+    reference_data(tour, regions)
     epochs(tour, regions, tokens)
     checks(tour, regions, tokens, made)
     evidence(tour, regions)
