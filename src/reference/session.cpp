@@ -153,11 +153,16 @@ Result<void> Session::recheck() {
   return {};
 }
 
-Result<void> Session::note_relation(const wire::pgoutput::Relation& relation) {
+// Whether it may travel. pgoutput describes a partition even where its rows go under its root's name, so what is no
+// reference table stops the stream with its first row, and its description stays here.
+Result<bool> Session::note_relation(const wire::pgoutput::Relation& relation) {
   TRY(read_tables());  // a new table, or a changed one: look now
-  TRY(check_class(relation.schema, relation.name));
-  relations_[relation.id] = {std::string(relation.schema), std::string(relation.name)};
-  return {};
+  QualifiedName name{std::string(relation.schema), std::string(relation.name)};
+  const bool travels = tables_.contains(name);
+  relations_.erase(relation.id);
+  barred_.erase(relation.id);
+  (travels ? relations_ : barred_).emplace(relation.id, std::move(name));
+  return travels;
 }
 
 Result<void> Session::take(const wire::replication::Data& data) {
@@ -180,11 +185,14 @@ Result<void> Session::take(const wire::replication::Data& data) {
       in_transaction_ = false;
       break;
     case 'R':
-      TRY(note_relation(
-          std::get<wire::pgoutput::Relation>(TRY(wire::pgoutput::parse(data.message)))));
+      if (!TRY(note_relation(
+              std::get<wire::pgoutput::Relation>(TRY(wire::pgoutput::parse(data.message))))))
+        return {};
       break;
     default:
       for (const std::uint32_t id : TRY(wire::pgoutput::relations_of(data.message))) {
+        if (const auto barred = barred_.find(id); barred != barred_.end())
+          TRY(check_class(barred->second.schema, barred->second.name));
         const auto known = relations_.find(id);
         if (known == relations_.end())
           return fail(Code::internal, "a change of a table that was never described",

@@ -98,7 +98,7 @@ class Session {
   Result<void> copy(const std::string& snapshot, wire::Lsn at,
                     const std::vector<QualifiedName>& tables);
   Result<void> take(const wire::replication::Data& data);
-  Result<void> note_relation(const wire::pgoutput::Relation& relation);
+  Result<bool> note_relation(const wire::pgoutput::Relation& relation);
   Result<void> recheck();
   Result<void> sequences();
   Result<std::string> sequences_json();
@@ -120,6 +120,7 @@ class Session {
   std::optional<pg::Connection> sql_;
   TableShapes tables_;
   std::map<std::uint32_t, QualifiedName> relations_;
+  std::map<std::uint32_t, QualifiedName> barred_;  // described, and no row of it may follow
   std::optional<LateCopy> late_;
   FrameWriter writer_;
   std::map<QualifiedName, std::uint64_t> rows_;  // of the frame being written
