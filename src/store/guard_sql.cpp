@@ -360,11 +360,14 @@ class Planner {
   }
 
   void finish_enforce(TableGuard& guard) {
-    const auto statement_guard = [](std::vector<std::string>& sql, const std::string& table) {
+    // The master region may empty a reference table; the others follow.
+    const char* when =
+        guard.table_class == TableClass::reference ? " WHEN (NOT domicile.region_master())" : "";
+    const auto statement_guard = [&](std::vector<std::string>& sql, const std::string& table) {
       sql.push_back(
           fmt::format("CREATE OR REPLACE TRIGGER domicile_truncate BEFORE TRUNCATE ON {} FOR EACH "
-                      "STATEMENT EXECUTE FUNCTION domicile.refuse_change()",
-                      table));
+                      "STATEMENT{} EXECUTE FUNCTION domicile.refuse_change()",
+                      table, when));
       sql.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER domicile_truncate", table));
     };
     statement_guard(guard.guard, table_);
