@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/external_issuers.h"
+#include "app/node_compare.h"
 #include "app/node_files.h"
 #include "app/node_handlers.h"
 #include "app/peer_certificates.h"
@@ -19,8 +20,6 @@
 #include "issuer/remote_keys.h"
 #include "reference/applier.h"
 #include "reference/compare_http.h"
-#include "reference/compare_service.h"
-#include "reference/compare_worker.h"
 #include "reference/publisher.h"
 #include "registry/feed_handler.h"
 #include "registry/follower.h"
@@ -154,26 +153,6 @@ struct Node::Parts {
         registry::HomeKeeperOptions{.region = config.region}, *home_store, *ledger, clock);
   }
 
-  void make_compare_worker(const Secrets& secrets) {
-    std::optional<std::chrono::minutes> at;
-    if (config.compare_at_minute) at = std::chrono::minutes(*config.compare_at_minute);
-    const reference::CompareClient::Options master{
-        .url = config.registry_url,
-        .peer_token = secrets.peer_token,
-        .region = config.region.text(),
-        .http = {.ca_file = config.peer_ca_file,
-                 .certificate_file = config.peer_certificate,
-                 .key_file = config.peer_key}};
-    compare_worker = std::make_unique<reference::CompareWorker>(
-        reference::CompareWorker::Options{
-            .dsn = std::string(secrets.reference_dsn.reveal()),
-            .region = config.region,
-            .folder = config.state_directory,
-            .compare_at = at,
-            .master = [master] { return std::make_unique<reference::CompareClient>(master); }},
-        *ledger, clock);
-  }
-
   void make_reference(const Secrets& secrets) {
     if (secrets.reference_dsn.empty()) return;
     if (config.registry_source == RegistrySource::postgresql) {
@@ -181,12 +160,11 @@ struct Node::Parts {
           reference::PublisherOptions{
               .dsn = secrets.reference_dsn, .region = config.region, .gate = peer_gate(secrets)},
           *ledger, clock);
-      comparisons = std::make_unique<reference::CompareService>(reference::CompareService::Options{
-          .run = {.dsn = std::string(secrets.reference_dsn.reveal()),
-                  .folder = config.state_directory}});
+      comparisons = make_compare_service(config, secrets.reference_dsn);
       return;
     }
-    make_compare_worker(secrets);
+    compare_worker =
+        make_compare_worker(config, secrets.reference_dsn, secrets.peer_token, *ledger, clock);
     applier = std::make_unique<reference::Applier>(
         reference::ApplierOptions{.dsn = secrets.reference_dsn,
                                   .region = config.region,
