@@ -24,7 +24,8 @@ domain::Event drift_event(const CompareJobContext& context, const Clock& clock,
   event.operation = "reference.compare";
   event.resource = "table:" + outcome.table;
   event.reason = "drift";
-  event.details = {{"missing", std::to_string(outcome.missing)},
+  event.details = {{"table", outcome.table},
+                   {"missing", std::to_string(outcome.missing)},
                    {"extra", std::to_string(outcome.extra)},
                    {"changed", std::to_string(outcome.changed)},
                    {"rows", std::to_string(outcome.master_rows)}};
@@ -48,7 +49,7 @@ Result<void> note_finding(pg::Connection& connection, const std::string& table,
     TRY(connection.query("SELECT domicile.note_reference_finding($1, $2, $3)",
                          {finding.kind, table, finding.detail}));
   } else {
-    TRY(connection.query("SELECT domicile.resolve_reference_finding($1, $2)",
+    TRY(connection.query("SELECT domicile.resolve_reference_findings(ARRAY[$1], $2)",
                          {finding.kind, table}));
   }
   return {};

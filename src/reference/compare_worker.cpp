@@ -157,7 +157,11 @@ Result<void> CompareWorker::carry_out(pg::Connection& connection, const CompareJ
                                      .progress = std::ref(teller)},
                                     sink_, clock_, outcomes);
   if (stop.stop_requested()) return {};  // it stays running, and is taken up again
-  TRY(keep_outcomes(connection, job.id, outcomes));
+  // Without the connection the job stays running, and is taken up again; any other error would come again.
+  if (auto kept = keep_outcomes(connection, job.id, outcomes); !kept) {
+    if (kept.error().code == Code::unavailable) return kept;
+    return end(connection, job.id, "failed", error_json(kept.error()));
+  }
   if (done) return end(connection, job.id, "done", result_json(outcomes));
   if (done.error().reason == "cancelled")
     return end(connection, job.id, "cancelled", result_json(outcomes));

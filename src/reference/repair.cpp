@@ -179,7 +179,8 @@ class Repair {
     event.region = options_.region;
     event.operation = "reference.repair";
     event.resource = "table:" + comparison_.table(batch.table).label();
-    event.details = {{"rows", std::to_string(changed)},
+    event.details = {{"table", comparison_.table(batch.table).label()},
+                     {"rows", std::to_string(changed)},
                      {"differing", std::to_string(batch.rows.size())},
                      {"keys_hashed", fmt::format("{}", fmt::join(keys, " "))}};
     return event;
