@@ -6,7 +6,7 @@ CREATE TYPE app.pair AS (a int, b text);
 CREATE DOMAIN app.short AS text CHECK (length(value) < 9);
 """
 COLUMNS = {
-    "t": "text", "t2": "text", "vc": "varchar(9)", "ch": "char(5)", "n": "numeric", "f8": "float8", "f4": "float4", "i8": "bigint",
+    "w": "text", "w2": "text", "vc": "varchar(9)", "ch": "char(5)", "n": "numeric", "f8": "float8", "f4": "float4", "i8": "bigint",
     "b": "bytea", "ts": "timestamptz", "tz": "timestamp", "d": "date", "tm": "time", "ttz": "timetz", "iv": "interval", "j": "json", "jb": "jsonb",
     "ai": "int[]", "at": "text[]", "af": "float8[]", "e": "app.mood", "dm": "app.short", "r": "int4range", "tr": "tstzrange",
     "mr": "int4multirange", "c": "app.pair", "ac": "app.pair[]", "u": "uuid", "bo": "boolean", "bt": "bit(4)", "vb": "varbit", "ip": "inet",
@@ -36,9 +36,9 @@ CATALOG = ('[catalog]\nversion = 1\nkey_type = "bigint"\nschemas = ["app"]\ndefa
 
 # (column, in the master, in the other region), as SQL
 DIFFERENT = [
-    ("t", "NULL", "''"), ("t", "'NULL'", "NULL"), ("t", r"'\N'", "NULL"), ("t", "''", "' '"), ("t", "'a '", "'a'"),
-    ("t", "E'a\\tb'", "'a b'"), ("t", "E'a\\nb'", "E'a\\r\\nb'"), ("t", "U&'\\00e9'", "U&'e\\0301'"), ("t", "'ﬁ'", "'fi'"),
-    ("t", "U&'a\\200bb'", "'ab'"), ("t", "'А'", "'A'"), ("t", "U&'\\+01f600'", "U&'\\+01f601'"), ("t", "'ß'", "'ss'"), ("t", "repeat('x', 100000)", "repeat('x', 99999) || 'y'"),
+    ("w", "NULL", "''"), ("w", "'NULL'", "NULL"), ("w", r"'\N'", "NULL"), ("w", "''", "' '"), ("w", "'a '", "'a'"),
+    ("w", "E'a\\tb'", "'a b'"), ("w", "E'a\\nb'", "E'a\\r\\nb'"), ("w", "U&'\\00e9'", "U&'e\\0301'"), ("w", "'ﬁ'", "'fi'"),
+    ("w", "U&'a\\200bb'", "'ab'"), ("w", "'А'", "'A'"), ("w", "U&'\\+01f600'", "U&'\\+01f601'"), ("w", "'ß'", "'ss'"), ("w", "repeat('x', 100000)", "repeat('x', 99999) || 'y'"),
     ("vc", "'a'", "'A'"), ("ch", "'ab'", "'abc'"), ("ci", "'é'", "'e'"), ("ct", "'straße'", "'STRASSE'"), ("ct", "'cote'", "'côté'"),
     ("n", "1.0", "1.00"), ("n", "'NaN'", "NULL"), ("n", "0", "NULL"), ("n", "1e30", "1e30 + 1"), ("n", "0.1", "0.10000000000000000001"),
     ("n", "'Infinity'", "'-Infinity'"), ("f8", "'-0'", "'0'"), ("f8", "'NaN'", "NULL"), ("f8", "0.1", "0.10000000000000002"),
@@ -70,7 +70,7 @@ SAME = [("f8", "'Infinity'::float8 - 'Infinity'::float8", "'NaN'"), ("jb", """'{
 def master_rows() -> str:
     """The corpus in the master region; ids from 1 for DIFFERENT, 1000 for SHIFTED, 2000 for SAME."""
     sql = [f"INSERT INTO app.corpus (id, {column}) VALUES ({i}, {value});" for i, (column, value, _) in enumerate(DIFFERENT, 1)]
-    sql += [f"INSERT INTO app.corpus (id, t, t2) VALUES ({i}, {values});" for i, (values, _) in enumerate(SHIFTED, 1000)]
+    sql += [f"INSERT INTO app.corpus (id, w, w2) VALUES ({i}, {values});" for i, (values, _) in enumerate(SHIFTED, 1000)]
     sql += [f"INSERT INTO app.corpus (id, {column}) VALUES ({i}, {value});" for i, (column, value, _) in enumerate(SAME, 2000)]
     return "\n".join(sql)
 
@@ -78,6 +78,6 @@ def master_rows() -> str:
 def planted_rows() -> str:
     """What somebody makes of it in another region."""
     sql = [f"UPDATE app.corpus SET {column} = {value} WHERE id = {i};" for i, (column, _, value) in enumerate(DIFFERENT, 1)]
-    sql += [f"UPDATE app.corpus SET (t, t2) = ROW({values}) WHERE id = {i};" for i, (_, values) in enumerate(SHIFTED, 1000)]
+    sql += [f"UPDATE app.corpus SET (w, w2) = ROW({values}) WHERE id = {i};" for i, (_, values) in enumerate(SHIFTED, 1000)]
     sql += [f"UPDATE app.corpus SET {column} = {value} WHERE id = {i};" for i, (column, _, value) in enumerate(SAME, 2000)]
     return "\n".join(sql)

@@ -32,7 +32,7 @@ def world():
 
 
 def run(world, *arguments, check=False):
-    return domicile("--output", "json", "reference", "compare", "--dsn", world.replica.dsn("node"), *arguments, check=check, timeout=300)
+    return domicile("--output", "json", "reference", "compare", "--dsn", world.replica.dsn("node"), *arguments, check=check, timeout=60)
 
 
 def compare(world, *arguments, code: int) -> dict:
@@ -81,10 +81,10 @@ def test_nothing_of_the_hostile_corpus_is_overlooked(world):
 def test_rows_of_equal_32_bit_hashes_are_told_apart(world):
     same = "SELECT min(i), max(i) FROM (SELECT i, hashtext(i::text) h FROM generate_series(1, 400000) i) x GROUP BY h HAVING count(*) > 1 LIMIT 1"
     one, other = world.master.one(same)
-    world.master.execute(f"INSERT INTO app.corpus (id, t) VALUES (3000, '{one}'), (3001, '{one}'), (3002, '{other}')")
+    world.master.execute(f"INSERT INTO app.corpus (id, w) VALUES (3000, '{one}'), (3001, '{one}'), (3002, '{other}')")
     world.in_step()
-    plant(world, f"UPDATE app.corpus SET t = '{other}' WHERE id = 3000; UPDATE app.corpus SET t = '{other}' WHERE id = 3001; "
-                 f"UPDATE app.corpus SET t = '{one}' WHERE id = 3002")
+    plant(world, f"UPDATE app.corpus SET w = '{other}' WHERE id = 3000; UPDATE app.corpus SET w = '{other}' WHERE id = 3001; "
+                 f"UPDATE app.corpus SET w = '{one}' WHERE id = 3002")
     assert kinds(compare(world, code=1)["corpus"]) == (0, 0, 3)
     repaired(world)
 
@@ -108,7 +108,8 @@ def test_missing_extra_and_changed_rows_are_repaired_in_the_order_of_their_refer
     world.in_step()
     assert compare(world, code=0)["equal"]
     lines = domicile("--output", "json", "audit", "list", world.applier.audit, "--kind", "drift_repaired").stdout
-    assert "reference.repair" in lines and "app.parent" in lines and "p7" not in lines
+    assert "reference.repair" in lines and '"table":"app.parent"' in lines, lines[-2000:]
+    assert '"p7"' not in lines and "p37" not in lines
 
 
 def test_a_dry_run_changes_nothing(world):
@@ -123,7 +124,6 @@ def test_what_an_organization_still_uses_is_a_finding_and_the_rest_is_repaired(w
     plant(world, "INSERT INTO app.parent VALUES (950, 'used', NULL), (951, 'unused', NULL)")
     with world.replica.connect() as c:
         c.execute("SELECT domicile.home_organization('7', 1)")
-        c.execute("ALTER TABLE app.enrolment NO FORCE ROW LEVEL SECURITY")
         c.execute("INSERT INTO app.enrolment VALUES (7, 1, 950)")
     result = compare(world, "--repair", code=1)
     assert result["parent"]["outcome"] == "different" and result["parent"]["blocked"] == 1 and result["parent"]["repaired"] == 1
@@ -160,7 +160,10 @@ class Writers:
     def work(self, n: int):
         with self.world.master.connect() as c:
             while not self.done.is_set():
-                c.execute(self.STATEMENTS[(self.count + n) % len(self.STATEMENTS)])
+                try:
+                    c.execute(self.STATEMENTS[(self.count + n) % len(self.STATEMENTS)])
+                except psycopg.errors.DeadlockDetected:
+                    c.execute("ROLLBACK")
                 self.count += 1
 
     def __enter__(self):
