@@ -343,8 +343,9 @@ Result<void> Applier::Worker::set_sequences(std::string_view values) {
       "c.relnamespace "
       "JOIN domicile.reference_tables() t ON t.schema_name = n.nspname AND t.table_name = "
       "c.relname "
-      "WHERE pg_catalog.has_sequence_privilege(s.oid, 'UPDATE') AND "
-      "coalesce(pg_catalog.pg_sequence_last_value(s.oid), 0) < w.value",
+      // The planner may ask for other relations first, and only a sequence may be asked.
+      "WHERE CASE WHEN s.relkind = 'S' AND pg_catalog.has_sequence_privilege(s.oid, 'UPDATE') "
+      "THEN coalesce(pg_catalog.pg_sequence_last_value(s.oid), 0) < w.value END",
       {std::string(values)});
   if (!done) {
     log_warning("reference",

@@ -216,7 +216,7 @@ def test_every_batch_is_an_event_on_both_sides(world):
     world.in_step()
 
     def of(node, operation):
-        return [e for e in node.events() if e.get("api", {}).get("operation") == operation]
+        return [e for e in node.events() if e.get("unmapped", {}).get("operation") == operation]
     for node, operation in ((world.applier, "reference.apply"), (world.publisher, "reference.publish")):
         found = eventually(lambda n=node, o=operation: of(n, o), 20, lambda o=operation: f"an event {o}")
         text = str(found[-1])
