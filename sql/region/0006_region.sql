@@ -161,8 +161,8 @@ BEGIN
 END
 $$;
 
--- Nobody inserts into reference tables but their applier, which also sets their sequences to the master's, as
--- domicile.reference_sequences() reads them there.
+-- Only the applier of reference data and releases insert into reference tables; the applier also sets their sequences to
+-- the master's, as domicile.reference_sequences() reads them there.
 CREATE FUNCTION domicile_private.grant_reference_sequences(rel regclass) RETURNS void LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -171,6 +171,9 @@ BEGIN
   FOR behind IN SELECT s.seq FROM domicile_private.sequences_behind(rel) s (seq) LOOP
     EXECUTE format('GRANT USAGE, UPDATE ON SEQUENCE %s TO domicile_reference', behind);
     EXECUTE format('GRANT SELECT ON SEQUENCE %s TO domicile_owner', behind);
+    IF to_regrole('domicile_releaser') IS NOT NULL THEN
+      EXECUTE format('GRANT USAGE ON SEQUENCE %s TO domicile_releaser', behind);
+    END IF;
   END LOOP;
 END
 $$;

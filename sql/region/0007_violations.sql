@@ -135,8 +135,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'grant', a.label, format('%s to %s', string_agg(DISTINCT g.privilege, ', '), g.name), 'refuse'
   FROM armed a JOIN g ON g.rel = a.rel
-  WHERE a.part OR NOT (g.name IN ('domicile_tenant', 'domicile_app', 'domicile_node') OR (g.name = 'domicile_reference' AND a.class = 'reference'))
-     OR g.privilege NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') OR (g.name = 'domicile_node' AND g.privilege <> 'SELECT')
+  WHERE a.part OR NOT (g.name IN ('domicile_tenant', 'domicile_app', 'domicile_node') OR (g.name IN ('domicile_reference', 'domicile_releaser', 'domicile_publisher') AND a.class = 'reference'))
+     OR g.privilege NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE') OR (g.name IN ('domicile_node', 'domicile_publisher') AND g.privilege <> 'SELECT')
   GROUP BY a.label, g.name
   UNION ALL
   SELECT 'grant', m.label, format('%s to %s: a system table is not for tenants', string_agg(DISTINCT g.privilege, ', '), g.name), 'refuse'
@@ -215,6 +215,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
   WHERE n.nspname IN ('domicile', 'domicile_private') AND a.grantee <> c.relowner AND coalesce(r.rolname, '') NOT IN ('domicile_keeper', 'domicile_node')
     AND NOT (n.nspname = 'domicile' AND c.relname ~ '^(reference_|published_release$)' AND coalesce(r.rolname, '') IN ('domicile_publisher', 'domicile_reference'))
+    AND NOT (n.nspname = 'domicile' AND c.relname ~ '^release_(change|table)$' AND coalesce(r.rolname, '') = 'domicile_releaser')
   UNION ALL
   SELECT * FROM domicile_private.publication_violations()
   UNION ALL
@@ -303,7 +304,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET e
   FROM pg_roles r WHERE (r.rolsuper OR r.rolbypassrls OR r.rolreplication) AND r.oid >= 16384 AND r.rolname !~ '^rds'
   UNION ALL
   SELECT 'own_role', r.rolname, 'a role of Domicile may log in, or has an attribute it must not have', 'report' FROM pg_roles r
-  WHERE r.rolname ~ '^domicile_(owner|keeper|tenant|app|node|reference|publisher|(home|away)_.*)$'
+  WHERE r.rolname ~ '^domicile_(owner|keeper|tenant|app|node|reference|publisher|editor|releaser|(home|away)_.*)$'
     AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolreplication OR (r.rolcreaterole AND r.rolname <> 'domicile_keeper'))
   UNION ALL
   SELECT 'own_role', u.rolname, format('%s is a member of %s', u.rolname, g.rolname), 'report'

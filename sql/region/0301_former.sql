@@ -127,7 +127,7 @@ SET search_path = pg_catalog, pg_temp AS $$
   CROSS JOIN LATERAL (SELECT e.grantee, e.privilege_type FROM aclexplode(c.relacl) e
                       UNION ALL SELECT e.grantee, e.privilege_type FROM pg_attribute k, aclexplode(k.attacl) e WHERE k.attrelid = c.oid AND k.attacl IS NOT NULL) a
   LEFT JOIN pg_roles r ON r.oid = a.grantee
-  WHERE a.grantee <> c.relowner AND coalesce(r.rolname, '') !~ '^domicile_(owner|tenant|app|node|reference)$'
+  WHERE a.grantee <> c.relowner AND coalesce(r.rolname, '') !~ '^domicile_(owner|tenant|app|node|reference|releaser|publisher)$'
   GROUP BY n.nspname, c.relname, a.grantee, r.rolname
   UNION ALL
   SELECT 'rule', format('%I.%I', n.nspname, c.relname), w.rulename::text

@@ -120,12 +120,29 @@ std::string quoted(const catalog::QualifiedName& name) {
   return pg::quote_identifier(name.schema) + "." + pg::quote_identifier(name.name);
 }
 
+void truncate_guard(std::vector<std::string>& sql, const std::string& table,
+                    catalog::TableClass table_class) {
+  // The master region may empty a reference table, if its rows may change without a release; the
+  // others follow.
+  const char* when = table_class == catalog::TableClass::reference
+                         ? " WHEN (NOT domicile.region_master() OR domicile.release_required())"
+                         : "";
+  sql.push_back(
+      fmt::format("CREATE OR REPLACE TRIGGER domicile_truncate BEFORE TRUNCATE ON {} FOR EACH "
+                  "STATEMENT{} EXECUTE FUNCTION domicile.refuse_change()",
+                  table, when));
+  sql.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER domicile_truncate", table));
+}
+
 std::vector<std::string> reference_grants(const catalog::QualifiedName& name) {
   const std::string table = quoted(name);
   return {fmt::format("GRANT SELECT ON {} TO domicile_tenant, domicile_app", table),
-          fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_reference", table),
+          fmt::format(
+              "GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO domicile_reference, domicile_releaser",
+              table),
           fmt::format("GRANT SELECT ON {} TO domicile_publisher", table),
-          fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_reference, domicile_publisher",
+          fmt::format("GRANT USAGE ON SCHEMA {} TO domicile_reference, domicile_publisher, "
+                      "domicile_releaser",
                       pg::quote_identifier(name.schema)),
           fmt::format("SELECT domicile_private.grant_reference_sequences({})",
                       pg::quote_literal(table))};

@@ -127,14 +127,15 @@ class Planner {
 
   // Partitions get their root's row triggers from PostgreSQL, inheriting tables do not.
   void trigger(TableGuard& guard, const std::string& name, const std::string& when,
-               const std::string& condition) {
+               const std::string& condition,
+               const std::string& function = "domicile.refuse_change()") {
     std::vector<std::string> tables{table_};
     tables.insert(tables.end(), guard.inheriting.begin(), guard.inheriting.end());
     for (const auto& table : tables) {
       guard.guard.push_back(
           fmt::format("CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH ROW WHEN ({}) EXECUTE "
-                      "FUNCTION domicile.refuse_change()",
-                      name, when, table, condition));
+                      "FUNCTION {}",
+                      name, when, table, condition, function));
       guard.guard.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", table, name));
     }
   }
@@ -356,21 +357,13 @@ class Planner {
     // before an INSERT keeps COPY from storing many rows at once; what is refused undoes it all the same.
     trigger(guard, "domicile_write", "AFTER INSERT OR UPDATE OR DELETE",
             "NOT (domicile.reference_writer() OR domicile.reference_writable())");
+    trigger(guard, "domicile_release", "AFTER INSERT OR UPDATE OR DELETE",
+            "domicile.release_asks()", "domicile.capture_change()");
     guard.grants = reference_grants(shape_->name);
   }
 
   void finish_enforce(TableGuard& guard) {
-    // The master region may empty a reference table; the others follow.
-    const char* when =
-        guard.table_class == TableClass::reference ? " WHEN (NOT domicile.region_master())" : "";
-    const auto statement_guard = [&](std::vector<std::string>& sql, const std::string& table) {
-      sql.push_back(
-          fmt::format("CREATE OR REPLACE TRIGGER domicile_truncate BEFORE TRUNCATE ON {} FOR EACH "
-                      "STATEMENT{} EXECUTE FUNCTION domicile.refuse_change()",
-                      table, when));
-      sql.push_back(fmt::format("ALTER TABLE {} ENABLE ALWAYS TRIGGER domicile_truncate", table));
-    };
-    statement_guard(guard.guard, table_);
+    truncate_guard(guard.guard, table_, guard.table_class);
     const bool secured = guard.table_class != TableClass::reference;
     const std::string enable = "ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY";
     if (secured) {
@@ -394,7 +387,7 @@ class Planner {
       guard.policy.push_back(fmt::format(fmt::runtime(enable), table_));
     }
     for (const std::string& part : guard.partitions) {
-      statement_guard(guard.policy, part);
+      truncate_guard(guard.policy, part, guard.table_class);
       if (secured) {
         guard.policy.push_back(
             fmt::format("SELECT domicile.close_part({})", pg::quote_literal(part)));

@@ -45,6 +45,10 @@ Result<std::vector<TableGuard>> plan_guards(const catalog::Catalog& catalog,
 // Tenants read a reference table, its applier writes it and sets its sequences.
 std::vector<std::string> reference_grants(const catalog::QualifiedName& name);
 
+// TRUNCATE passes every row trigger: one of its own refuses it.
+void truncate_guard(std::vector<std::string>& sql, const std::string& table,
+                    catalog::TableClass table_class);
+
 // "schema"."name", quoted.
 std::string quoted(const catalog::QualifiedName& name);
 

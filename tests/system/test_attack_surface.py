@@ -14,7 +14,7 @@ from support.wire import Session
 FOR_EVERYBODY = {
     "current_org", "homed", "role_of", "on_timeline", "refuse", "region_open", "region_master", "person_writable",
     "reference_writable", "reference_writer", "observed", "observed_reference", "observed_truncate", "observed_nothing", "remember_new", "refuse_change", "on_ddl", "check_ddl", "is_classified", "writable", "follow_rename",
-    "part_open", "part_policy", "is_part", "close_part", "org_in_window",
+    "reference_release", "in_release", "release_required", "release_asks", "capture_change", "part_open", "part_policy", "is_part", "close_part", "org_in_window",
 }
 FOR_THE_APPLICATION = {"enter"}
 
