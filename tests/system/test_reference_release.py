@@ -1,0 +1,211 @@
+"""Releases of reference data: made by one person, approved by another, published and taken back in one transaction."""
+
+import subprocess
+
+import psycopg
+import pytest
+from support.domicile import binary
+from support.releases import RENAME, approved, built, everything, holds, region, release, rows, state_of  # noqa: F401
+
+
+def test_a_release_from_its_beginning_to_its_end(region):
+    before = everything(region)
+    assert holds(region) == ("", 0)
+    release(region, "ann", "create", "spring", "--note", "new names")
+    assert release(region, "ann", "add", "spring", "--sql", RENAME + "; INSERT INTO app.country VALUES ('MX', 'Mexico')")["changes"] == 2
+    sql = region.folder / "more.sql"
+    sql.write_text("INSERT INTO app.city (country, name) VALUES ('MX', 'Mérida');\nDELETE FROM app.city WHERE name = 'Toronto';\n")
+    assert release(region, "ann", "add", "spring", "--file", sql)["changes"] == 2
+    assert everything(region) == before and holds(region) == ("", 0)
+    shown = release(region, "eve", "show", "spring")
+    assert [(r["table"], r["was"] and r["was"].get("name"), r["becomes"] and r["becomes"].get("name")) for r in shown["rows"]] == [
+        ("app.city", None, "Mérida"), ("app.city", "Toronto", None), ("app.country", "U.S.", "United States"), ("app.country", None, "Mexico")]
+    text = subprocess.run([str(binary()), "reference", "release", "show", "spring", "--dsn", region.dsn("ann")], text=True, capture_output=True, check=True).stdout
+    assert "~ app.country code=US\n      name: U.S. -> United States" in text and "+ app.country code=MX" in text
+    digest = release(region, "ann", "submit", "spring")["hash"]
+    assert release(region, "bob", "approve", "spring", "--seen", digest)["hash"] == digest
+    done = release(region, "ann", "publish", "spring")
+    assert (done["number"], done["holds"], done["changes"], done["repeated"]) == (1, "spring", 4, False)
+    after = everything(region)
+    assert '(US,"United States")' in after["country"] and "(MX,Mexico)" in after["country"]
+    assert [r for r in after["city"] if "Mérida" in r and r.endswith(",12)")] and not [r for r in after["city"] if "Toronto" in r]
+    assert holds(region) == ("spring", 1) and holds(region, "pool") == ("spring", 1)
+    assert release(region, "stranger", "current")["release"] == "spring"
+    back = release(region, "bob", "rollback")
+    assert (back["number"], back["holds"], back["changes"]) == (2, "", 4)
+    assert everything(region) == before and holds(region) == ("", 2)
+    assert state_of(region, "spring") == "rolled_back"
+
+
+def test_each_step_is_an_event_of_the_person_who_took_it(region):
+    approved(region, "spring", RENAME)
+    release(region, "eve", "publish", "spring")
+    release(region, "eve", "rollback", "spring")
+    release(region, "ann", "create", "summer")
+    release(region, "ann", "add", "summer", "--sql", RENAME)
+    release(region, "ann", "submit", "summer")
+    release(region, "bob", "reject", "summer", "--reason", "not now")
+    release(region, "ann", "discard", "summer")
+    with region.connect() as c:
+        noted = c.execute("SELECT replace(operation, 'reference.release_', ''), resource, by_operator FROM domicile_directory.outbox "
+                          "WHERE resource LIKE 'release:%' ORDER BY id").fetchall()
+    assert noted == [(step, f"release:{name}", who) for name, steps in (
+        ("spring", [("create", "ann"), ("add", "ann"), ("submit", "ann"), ("approve", "bob"), ("publish", "eve"), ("rollback", "eve")]),
+        ("summer", [("create", "ann"), ("add", "ann"), ("submit", "ann"), ("reject", "bob"), ("discard", "ann")])) for step, who in steps]
+
+
+def test_no_author_decides_and_every_change_asks_again(region):
+    release(region, "ann", "create", "spring")
+    release(region, "ann", "add", "spring", "--sql", RENAME)
+    assert "not submitted" in release(region, "bob", "approve", "spring", code=1)
+    release(region, "ann", "submit", "spring")
+    assert "second person" in release(region, "ann", "approve", "spring", code=1)
+    assert "second person" in release(region, "ann", "reject", "spring", "--reason", "x", code=1)
+    release(region, "bob", "approve", "spring")
+    # Bob adds: he is an author now, and the approval is gone.
+    release(region, "bob", "add", "spring", "--sql", "DELETE FROM app.city WHERE name = 'Boston'")
+    assert state_of(region, "spring") == "draft"
+    assert "not approved" in release(region, "ann", "publish", "spring", code=1)
+    release(region, "ann", "submit", "spring")
+    assert "second person" in release(region, "bob", "approve", "spring", code=1)
+    assert "not what was looked at" in release(region, "eve", "approve", "spring", "--seen", "0" * 64, code=1)
+    release(region, "eve", "approve", "spring")
+    release(region, "ann", "publish", "spring")
+    # Also by SQL: nobody steps into another's shoes.
+    with region.connect("ann") as c, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        c.execute("SET ROLE bob")
+
+
+def test_what_was_approved_is_what_is_published(region):
+    approved(region, "spring", RENAME)
+    with region.connect() as c:
+        c.execute("UPDATE domicile.release_change SET new_row = '(US,Elsewhere)' WHERE operation = 'U'")
+    assert "not what a second person approved" in release(region, "ann", "publish", "spring", code=1)
+    assert "(US,U.S.)" in rows(region, "country")
+
+
+def test_steps_may_be_repeated(region):
+    for _ in range(2):
+        release(region, "ann", "create", "spring", "--note", "n")
+    assert release(region, "ann", "add", "spring", "--sql", RENAME)["repeated"] is False
+    assert release(region, "ann", "add", "spring", "--sql", RENAME)["repeated"] is True
+    for _ in range(2):
+        release(region, "ann", "submit", "spring")
+    for _ in range(2):
+        release(region, "bob", "approve", "spring")
+    assert release(region, "ann", "publish", "spring")["repeated"] is False
+    assert release(region, "ann", "publish", "spring")["repeated"] is True
+    assert release(region, "ann", "rollback", "spring")["repeated"] is False
+    assert release(region, "ann", "rollback", "spring")["repeated"] is True
+    assert "(US,U.S.)" in rows(region, "country") and holds(region) == ("", 2)
+    release(region, "ann", "create", "summer")
+    for _ in range(2):
+        release(region, "ann", "discard", "summer")
+    assert "there already" in release(region, "bob", "create", "summer", code=1)
+    assert "history" in release(region, "ann", "discard", "spring", code=1)
+
+
+def test_rows_that_somebody_changed_stop_it_whole(region):
+    approved(region, "spring", RENAME, "INSERT INTO app.country VALUES ('MX', 'Mexico')", "DELETE FROM app.city WHERE name = 'Toronto'")
+    with region.connect() as c:
+        c.execute("UPDATE app.country SET name = 'USA' WHERE code = 'US'")
+        c.execute("INSERT INTO app.country VALUES ('MX', 'Méjico')")
+        c.execute("DELETE FROM app.city WHERE name = 'Toronto'")
+    now = everything(region)
+    assert len(release(region, "ann", "publish", "spring", "--dry-run", code=1)["conflicts"]) == 3
+    said = release(region, "ann", "publish", "spring", code=1)
+    assert "3 rows" in said and "nothing was changed" in said
+    for what in ("app.country (US): it is another one now", "app.country (MX): it is there already", "it is gone"):
+        assert what in said
+    assert everything(region) == now and holds(region) == ("", 0)
+    # The same on the way back.
+    approved(region, "summer", "UPDATE app.country SET name = 'America' WHERE code = 'US'")
+    release(region, "ann", "publish", "summer")
+    with region.connect() as c:
+        c.execute("UPDATE app.country SET name = 'USA!' WHERE code = 'US'")
+    assert "app.country (US): it is another one now" in release(region, "ann", "rollback", code=1)
+    assert "(US,USA!)" in rows(region, "country") and holds(region) == ("summer", 1)
+
+
+def test_the_newest_publication_is_rolled_back_first(region):
+    for name, word in (("one", "1"), ("two", "2"), ("three", "3")):
+        approved(region, name, f"UPDATE app.country SET name = '{word}' WHERE code = 'US'")
+        release(region, "ann", "publish", name)
+    assert holds(region) == ("three", 3)
+    assert "three was published after it" in release(region, "ann", "rollback", "two", code=1)
+    for expected in (("two", 4, "2"), ("one", 5, "1"), ("", 6, "U.S.")):
+        release(region, "ann", "rollback")
+        assert holds(region) == expected[:2] and f"(US,{expected[2]})" in rows(region, "country")
+    assert "no release is published" in release(region, "ann", "rollback", code=1)
+
+
+FACTS = """
+INSERT INTO app.fact (t, n, f, b, at, d, i, j, jb, a, u, m, c) VALUES
+  (E'a,"b"\\\\c\\n(\\t)', 12345678901234567890.0123456789, 0.1, '\\x00ff', '2026-03-29 02:30:00.123456+01', '0044-03-15 BC', '1 mon -2 days 03:04:05.6', '{"b": 1, "a":  2, "b": 3}', '{"n": 1e400}', '[2:3]={1,NULL}', '0f2c9a7e-52a4-4f0e-9d55-6a1f0c1d2e01', '12.34', 'x'),
+  ('', 'NaN', '-0', '', 'infinity', '-infinity', '0', 'null', 'null', '{}', NULL, NULL, NULL),
+  (NULL, NULL, 'NaN', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+  (repeat('long ', 100000), 1, '-Infinity', decode(repeat('ab', 50000), 'hex'), now(), current_date, '1 year', '[]', '{}', ARRAY[1], NULL, NULL, NULL)
+"""
+
+
+def test_every_type_comes_back_as_it_was(region):
+    with region.connect() as c:
+        c.execute(FACTS)
+        before = c.execute("SELECT (f.*)::text, encode(float8send(f.f), 'hex') FROM app.fact f ORDER BY id").fetchall()
+    # An author whose session writes dates and numbers in another way.
+    with region.connect("ann") as c:
+        c.execute("SET datestyle = 'German'; SET timezone = 'Asia/Kathmandu'; SET intervalstyle = 'sql_standard'; SET extra_float_digits = -5; SET bytea_output = 'escape'")
+        c.execute("SELECT domicile.create_release('facts', '')")
+        c.execute("SELECT domicile.add_to_release('facts', $$UPDATE fact SET t = coalesce(t, '') || 'x', n = coalesce(n, 0) + 1$$, 'app')")
+        c.execute("SELECT domicile.add_to_release('facts', $$DELETE FROM fact WHERE f = 0.1; INSERT INTO fact (d) VALUES ('01.02.2026')$$, 'app')")
+    release(region, "ann", "submit", "facts")
+    release(region, "bob", "approve", "facts")
+    release(region, "ann", "publish", "facts")
+    with region.connect() as c:
+        assert c.execute("SELECT count(*) FROM app.fact WHERE t LIKE '%x'").fetchone() == (3,)
+        assert c.execute("SELECT count(*) FROM app.fact WHERE d = '2026-02-01'").fetchone() == (1,)
+    release(region, "eve", "rollback")
+    with region.connect() as c:
+        assert c.execute("SELECT (f.*)::text, encode(float8send(f.f), 'hex') FROM app.fact f ORDER BY id").fetchall() == before
+
+
+def test_large_values_that_do_not_change_are_not_written_again(region):
+    with region.connect() as c:
+        c.execute("INSERT INTO app.fact (t, n) SELECT string_agg(md5(g::text), ''), 1 FROM generate_series(1, 20000) g")
+        toast = c.execute("SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'app.fact'::regclass").fetchone()[0]
+        pieces = c.execute(f"SELECT count(*), min(xmin::text) FROM {toast}").fetchone()
+    approved(region, "numbers", "UPDATE app.fact SET n = 2")
+    release(region, "ann", "publish", "numbers")
+    with region.connect() as c:
+        assert c.execute(f"SELECT count(*), min(xmin::text) FROM {toast}").fetchone() == pieces
+
+
+def test_partitions_are_one_table(region):
+    with region.connect() as c:
+        c.execute("INSERT INTO app.part VALUES (1, 'one'), (2, 'two'), (150, 'far')")
+    before = rows(region, "part")
+    approved(region, "parts", "UPDATE app.part SET name = upper(name); UPDATE app.part SET id = 151 WHERE id = 2; DELETE FROM app.part WHERE id = 1; INSERT INTO app.part VALUES (3, 'three')")
+    assert {r["table"] for r in release(region, "ann", "show", "parts")["rows"]} == {"app.part"}
+    release(region, "ann", "publish", "parts")
+    assert rows(region, "part") == ["(150,FAR)", "(151,TWO)", "(3,three)"]
+    release(region, "ann", "rollback")
+    assert rows(region, "part") == before
+
+
+def test_foreign_keys_and_keys_that_move_keep_their_order(region):
+    with region.connect() as c:
+        c.execute("INSERT INTO app.node VALUES (1, NULL), (2, 1), (3, 2)")
+    before = everything(region)
+    approved(region, "tree",
+             "DELETE FROM app.node",  # parents and children in one statement
+             "INSERT INTO app.node VALUES (10, 10), (11, 12), (12, 11)",
+             "INSERT INTO app.country VALUES ('BR', 'Brazil'); INSERT INTO app.city (country, name) VALUES ('BR', 'Recife')",
+             # names that swap, by way of a third one
+             "UPDATE app.city SET name = 'x' WHERE name = 'Boston'; UPDATE app.city SET name = 'Boston' WHERE name = 'Toronto'; UPDATE app.city SET name = 'Toronto' WHERE name = 'x'",
+             "DELETE FROM app.country WHERE code = 'CA'")  # takes its cities along
+    release(region, "ann", "publish", "tree")
+    after = everything(region)
+    assert after["node"] == ["(10,10)", "(11,12)", "(12,11)"] and len(after["country"]) == 2
+    assert sorted(r.split(",")[2] for r in after["city"]) == ["Recife", "Toronto"]
+    release(region, "ann", "rollback")
+    assert everything(region) == before
