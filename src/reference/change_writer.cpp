@@ -15,6 +15,8 @@ using wire::pgoutput::Tuple;
 
 namespace {
 
+constexpr std::size_t kLoadFrom = 50;  // rows; fewer are not worth a COPY of their own
+
 Value value_of(const Field& field) {
   return field.kind == FieldKind::text ? Value(field.value) : std::nullopt;
 }
@@ -101,7 +103,11 @@ Result<void> ChangeWriter::write_rows(const TableChanges& table) {
     }
   }
   std::int64_t conflicts = 0;
-  if (!inserts.front().empty()) conflicts += TRY(writer.insert(connection_, inserts));
+  const std::size_t fresh = inserts.front().size();
+  if (fresh >= kLoadFrom)
+    conflicts += TRY(writer.load(connection_, inserts));
+  else if (fresh > 0)
+    conflicts += TRY(writer.insert(connection_, inserts));
   for (const auto& [places, rows] : updates) {
     ColumnValues values(places.size()), keys(writer.key().size());
     for (const Field* fields : rows) {

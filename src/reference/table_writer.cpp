@@ -23,6 +23,31 @@ std::string unnest(std::size_t count) {
   return fmt::format("ROWS FROM ({}) AS s({})", fmt::join(params, ", "), fmt::join(names, ", "));
 }
 
+// A line of COPY's text format.
+void append_line(std::string& out, const ColumnValues& values, std::size_t row) {
+  for (std::size_t c = 0; c < values.size(); ++c) {
+    if (c != 0) out.push_back('\t');
+    const Value& value = values[c][row];
+    if (!value) {
+      out += "\\N";
+      continue;
+    }
+    std::string_view rest = *value;
+    for (auto at = rest.find_first_of("\\\t\n\r"); at != std::string_view::npos;
+         at = rest.find_first_of("\\\t\n\r")) {
+      out.append(rest.substr(0, at));
+      out.push_back('\\');
+      out.push_back(rest[at] == '\t'   ? 't'
+                    : rest[at] == '\n' ? 'n'
+                    : rest[at] == '\r' ? 'r'
+                                       : '\\');
+      rest.remove_prefix(at + 1);
+    }
+    out.append(rest);
+  }
+  out.push_back('\n');
+}
+
 }  // namespace
 
 TableWriter::TableWriter(const TableShape& own, const std::vector<std::string>& names)
@@ -84,6 +109,31 @@ Result<std::int64_t> TableWriter::insert(pg::Connection& connection, const Colum
   for (const std::size_t i : places) set.push_back(values[i]);
   TRY(update(connection, places, set, keys));
   return there;
+}
+
+Result<std::int64_t> TableWriter::load(pg::Connection& connection, const ColumnValues& values) {
+  constexpr std::size_t kChunk = 64u << 10;
+  constexpr std::string_view kUniqueViolation = "23505";
+  TRY(connection.script("SAVEPOINT load"));
+  const std::size_t count = values.front().size();
+  std::size_t row = 0;
+  const auto loaded =
+      connection.copy_in(fmt::format("COPY {} ({}) FROM STDIN", quoted_name(), column_list()),
+                         [&]() -> std::optional<std::string> {
+                           if (row == count) return std::nullopt;
+                           std::string chunk;
+                           chunk.reserve(kChunk + kChunk / 4);
+                           while (row < count && chunk.size() < kChunk)
+                             append_line(chunk, values, row++);
+                           return chunk;
+                         });
+  if (!loaded && loaded.error().reason == kUniqueViolation) {
+    TRY(connection.script("ROLLBACK TO SAVEPOINT load; RELEASE SAVEPOINT load"));
+    return insert(connection, values);
+  }
+  if (!loaded) return std::unexpected(loaded.error());
+  TRY(connection.script("RELEASE SAVEPOINT load"));
+  return 0;
 }
 
 Result<std::int64_t> TableWriter::update(pg::Connection& connection,
