@@ -5,7 +5,7 @@
 namespace domicile::wire {
 namespace {
 
-using namespace std::string_literals;
+using std::string_literals::operator""s;
 
 std::string number(std::uint64_t value, int bytes) {
   std::string out;
