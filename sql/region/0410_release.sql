@@ -190,5 +190,6 @@ GRANT EXECUTE ON FUNCTION domicile_private.release_shape(oid) TO domicile_releas
 GRANT SELECT, INSERT, UPDATE, DELETE ON domicile.published_release TO domicile_reference;
 GRANT SELECT, INSERT, UPDATE, DELETE ON domicile.reference_beat TO domicile_reference;
 GRANT SELECT ON domicile.published_release, domicile.release, domicile.release_part TO domicile_node;
+GRANT SELECT ON domicile.published_release TO domicile_publisher;
 REVOKE EXECUTE ON FUNCTION domicile_private.is_releasing(text), domicile_private.published_release_writable(),
   domicile_private.release_shape(oid), domicile_private.written_elsewhere() FROM PUBLIC;
