@@ -7,6 +7,7 @@
 
 #include "app/cmd_reference_compare.h"
 #include "app/cmd_reference_release.h"
+#include "app/cmd_reference_schema.h"
 #include "app/region_login.h"
 #include "app/text_table.h"
 
@@ -187,6 +188,7 @@ void add_reference(CLI::App& root, Cli& cli) {
            [&cli](const RegionLogin& login) { return status(cli, login); });
   add_reference_compare(*noun, cli);
   add_reference_release(*noun, cli);
+  add_reference_schema(*noun, cli);
   add_verb(*noun, cli, "resync", "Copy everything anew from the master region",
            "The region's node does it within seconds. Readers see the old rows until the new ones "
            "are complete; rows that are equal are not touched.",
