@@ -261,10 +261,9 @@ Result<void> Applier::Worker::copy(RecordSource& source, Puller& puller,
   std::vector<CopiedTable>& tables = parsed->tables;
   log_info("reference",
            fmt::format("copying {} tables as of {}", tables.size(), wire::format_lsn(parsed->at)));
-  TRY(begin());
   std::vector<QualifiedName> names;
   for (const CopiedTable& table : tables) names.push_back(table.own.name);
-  TRY(require_class(names));
+  TRY(require_class(names, Savepoint::none));
   CopyStream stream(*this, source);
   TRY(stream.open());
   for (std::size_t i = 0; !stream.ended(); ++i) {
@@ -321,9 +320,7 @@ Result<void> Applier::Worker::finish_copy(const std::vector<QualifiedName>& name
     reached_ = at;
   }
   TRY(sql_->script("SET LOCAL synchronous_commit = on"));
-  TRY(record_frames(domain::Outcome::allowed, ""));
-  open_ = false;
-  TRY(sql_->script("COMMIT"));
+  TRY(make_visible(submit_frames(domain::Outcome::allowed, "")));
   if (all) position_ = at;
   for (const QualifiedName& name : names) copied_[name] = at;
   return {};

@@ -179,15 +179,22 @@ Result<void> Applier::Worker::begin() {
   return {};
 }
 
-// Held until the transaction ends: the classes cannot change in between.
-Result<void> Applier::Worker::require_class(const std::vector<QualifiedName>& names) {
+// Begins the transaction where none is open, and makes the writer's savepoint, all in one round trip. The classes are held
+// until the transaction ends: they cannot change in between.
+Result<void> Applier::Worker::require_class(const std::vector<QualifiedName>& names,
+                                            Savepoint savepoint) {
   std::vector<std::string> schemas, tables;
   for (const QualifiedName& name : names) {
     schemas.push_back(name.schema);
     tables.push_back(name.name);
   }
-  const auto allowed = sql_->query("SELECT domicile.require_reference($1::text[], $2::text[])",
-                                   {pg::array_literal(schemas), pg::array_literal(tables)});
+  const auto allowed = sql_->script(fmt::format(
+      "{}{}SELECT domicile.require_reference({}, {}){}", open_ ? "" : "BEGIN; ",
+      savepoint_ ? "RELEASE SAVEPOINT net; " : "", pg::quote_literal(pg::array_literal(schemas)),
+      pg::quote_literal(pg::array_literal(tables)),
+      savepoint == Savepoint::net ? "; SAVEPOINT net" : ""));
+  open_ = true;
+  savepoint_ = savepoint == Savepoint::net;
   if (allowed) return {};
   if (allowed.error().reason != "42501") return std::unexpected(allowed.error());
   return fail(Code::denied, allowed.error().message, "class_violation");
@@ -195,7 +202,6 @@ Result<void> Applier::Worker::require_class(const std::vector<QualifiedName>& na
 
 Result<void> Applier::Worker::store_piece() {
   if (changes_.empty()) return {};
-  TRY(begin());
   std::vector<QualifiedName> names;
   for (const auto& [name, table] : changes_.tables()) {
     names.push_back(name);
@@ -204,7 +210,7 @@ Result<void> Applier::Worker::store_piece() {
     count[1] += table.updates;
     count[2] += table.deletes;
   }
-  TRY(require_class(names));
+  TRY(require_class(names, changes_.net() ? Savepoint::net : Savepoint::none));
   auto outcome = ChangeWriter(*sql_, order_).write(changes_, reached_);
   if (!outcome) return std::unexpected(explained(std::move(outcome).error()));
   for (const auto& [name, count] : outcome->conflicts) counts_[name][3] += count;
@@ -217,9 +223,10 @@ Result<void> Applier::Worker::store_piece() {
   return {};
 }
 
-// The events of the frames that end up in this transaction; durable when it returns.
-Result<void> Applier::Worker::record_frames(domain::Outcome outcome, std::string_view reason) {
-  std::vector<std::future<Result<std::uint64_t>>> recorded;
+// The events of the frames that end up in this transaction; they become durable while the rows are stored.
+std::vector<Applier::Worker::Recorded> Applier::Worker::submit_frames(domain::Outcome outcome,
+                                                                      std::string_view reason) {
+  std::vector<Recorded> recorded;
   for (const FrameFacts& frame : frames_) {
     std::uint64_t rows = 0;
     std::string tables;
@@ -245,23 +252,33 @@ Result<void> Applier::Worker::record_frames(domain::Outcome outcome, std::string
     events_.submit(std::move(event), [promise](Result<std::uint64_t> sequence) {
       promise->set_value(std::move(sequence));
     });
-    const std::lock_guard lock(mutex_);
-    if (outcome == domain::Outcome::allowed) {
-      status_.rows += rows;
-      status_.bytes += frame.bytes;
-    }
+  }
+  return recorded;
+}
+
+// Makes visible what is stored, once its events are durable.
+Result<void> Applier::Worker::make_visible(std::vector<Recorded> recorded) {
+  for (Recorded& each : recorded) TRY(each.get());
+  open_ = savepoint_ = false;
+  if (auto stored = sql_->script("COMMIT"); !stored)
+    return std::unexpected(explained(std::move(stored).error()));
+  const std::lock_guard lock(mutex_);
+  for (const FrameFacts& frame : frames_) {
+    for (const auto& [name, count] : frame.rows) status_.rows += count;
+    status_.bytes += frame.bytes;
   }
   frames_.clear();
-  for (auto& each : recorded) TRY(each.get());
   return {};
 }
 
 Result<void> Applier::Worker::commit(RecordSource& source, Puller& puller) {
   if (!open_ && changes_.empty() && reached_ == position_) {
-    return record_frames(domain::Outcome::allowed, "");
+    frames_.clear();  // nothing but parts of what is committed already
+    return {};
   }
-  TRY(begin());
+  auto recorded = submit_frames(domain::Outcome::allowed, "");
   TRY(store_piece());
+  TRY(begin());
   std::vector<std::string> schemas, tables, numbers[4];
   for (const auto& [name, count] : counts_) {
     schemas.push_back(name.schema);
@@ -269,19 +286,16 @@ Result<void> Applier::Worker::commit(RecordSource& source, Puller& puller) {
     for (int i = 0; i < 4; ++i)
       numbers[i].push_back(std::to_string(count[static_cast<std::size_t>(i)]));
   }
-  const bool beat = std::exchange(beat_, false);
-  TRY(sql_->query(
-      "SELECT domicile.reach_reference($1::pg_lsn, $2::text[], $3::text[], $4::bigint[], "
-      "$5::bigint[], $6::bigint[], $7::bigint[]), "
-      "CASE WHEN $8::boolean THEN pg_catalog.set_config('synchronous_commit', 'on', true) END",
-      {wire::format_lsn(reached_), pg::array_literal(schemas), pg::array_literal(tables),
-       pg::array_literal(numbers[0]), pg::array_literal(numbers[1]), pg::array_literal(numbers[2]),
-       pg::array_literal(numbers[3]), beat ? "true" : "false"}));
   counts_.clear();
-  TRY(record_frames(domain::Outcome::allowed, ""));
-  open_ = false;
-  if (auto stored = sql_->script("COMMIT"); !stored)
-    return std::unexpected(explained(std::move(stored).error()));
+  const bool beat = std::exchange(beat_, false);
+  const auto list = [](const std::vector<std::string>& items) {
+    return pg::quote_literal(pg::array_literal(items));
+  };
+  TRY(sql_->script(fmt::format(
+      "SELECT domicile.reach_reference('{}', {}, {}, {}, {}, {}, {}){}", wire::format_lsn(reached_),
+      list(schemas), list(tables), list(numbers[0]), list(numbers[1]), list(numbers[2]),
+      list(numbers[3]), beat ? "; SET LOCAL synchronous_commit = on" : "")));
+  TRY(make_visible(std::move(recorded)));
   position_ = reached_;
   {
     const std::lock_guard lock(mutex_);

@@ -70,9 +70,12 @@ void Applier::Worker::run() {
     end_points(done ? Error{Code::unavailable, "the node stops", "stopping"} : done.error());
     if (done || stopping()) continue;
     if (open_ && sql_) (void)sql_->script("ROLLBACK");
-    if (!frames_.empty())
-      (void)record_frames(domain::Outcome::failed,
-                          done.error().reason.empty() ? "not_stored" : done.error().reason);
+    // What was said to be applied and is not.
+    for (auto& recorded :
+         submit_frames(domain::Outcome::failed,
+                       done.error().reason.empty() ? "not_stored" : done.error().reason)) {
+      (void)recorded.get();
+    }
     const bool stop = is_stop(done.error());
     report(stop ? "stopped" : "unreachable", done.error());
     sql_.reset();
@@ -90,7 +93,7 @@ Result<void> Applier::Worker::follow() {
   frames_.clear();
   targets_.clear();
   described_.clear();
-  open_ = in_source_ = beat_ = false;
+  open_ = savepoint_ = in_source_ = beat_ = false;
   sql_ = TRY(pg::Connection::open(dsn()));
   // Values are read as pgoutput and COPY print them. A crash may take back what is not on disk yet: it is pulled again.
   TRY(

@@ -1,7 +1,9 @@
 // What an Applier does on its threads (reference/applier.h).
 #pragma once
 
+#include <array>
 #include <deque>
+#include <future>
 #include <map>
 #include <set>
 
@@ -26,6 +28,8 @@ class Applier::Worker {
 
  private:
   class CopyStream;
+  using Recorded = std::future<Result<std::uint64_t>>;
+  enum class Savepoint { none, net };  // what a ChangeWriter goes back to
   // Somebody who waits for a point; lives on their stack.
   struct Point {
     const std::function<Result<wire::Lsn>()>* choose = nullptr;
@@ -61,10 +65,11 @@ class Applier::Worker {
   Result<void> store_piece();  // what has come of an open transaction
   Result<void> commit(RecordSource& source, Puller& puller);
   Result<void> begin();
-  Result<void> record_frames(domain::Outcome outcome, std::string_view reason);
+  std::vector<Recorded> submit_frames(domain::Outcome outcome, std::string_view reason);
+  Result<void> make_visible(std::vector<Recorded> recorded);
   Result<void> copy(RecordSource& source, Puller& puller, std::string_view begin);
   Result<void> finish_copy(const std::vector<QualifiedName>& names, wire::Lsn at, bool all);
-  Result<void> require_class(const std::vector<QualifiedName>& names);
+  Result<void> require_class(const std::vector<QualifiedName>& names, Savepoint savepoint);
   Result<void> set_sequences(std::string_view values);
   Result<void> look_for_orders();
 
@@ -102,6 +107,7 @@ class Applier::Worker {
       counts_;                      // inserts, updates, deletes, conflicts of the transaction
   std::vector<FrameFacts> frames_;  // whose event is not written yet
   bool open_ = false;               // a transaction here
+  bool savepoint_ = false;          // in it
   bool in_source_ = false;          // inside one of the master's
   bool beat_ = false;               // a heartbeat is among what is not committed
   wire::Lsn begun_ = 0;             // the commit position of the master's transaction at hand

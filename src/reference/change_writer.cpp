@@ -61,15 +61,11 @@ bool is_own_rule(const Error& error) {
 Result<WriteOutcome> ChangeWriter::write(const ChangeSet& changes, wire::Lsn at) {
   outcome_ = {};
   if (changes.net()) {
-    TRY(connection_.script("SAVEPOINT net"));
     const auto done = write_net(changes);
-    if (done) {
-      TRY(connection_.script("RELEASE SAVEPOINT net"));
-      return std::move(outcome_);
-    }
+    if (done) return std::move(outcome_);
     const bool may_differ = is_own_rule(done.error());
     if (!may_differ) return std::unexpected(done.error());
-    TRY(connection_.script("ROLLBACK TO SAVEPOINT net; RELEASE SAVEPOINT net"));
+    TRY(connection_.script("ROLLBACK TO SAVEPOINT net"));
     outcome_ = {};
   }
   TRY(write_in_order(changes, at));

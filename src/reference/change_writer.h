@@ -1,4 +1,5 @@
-// Stores a ChangeSet in the open transaction of a connection. First by net effect: inserts and updates from parents to
+// Stores a ChangeSet in the open transaction of a connection, whose savepoint `net` was just made where the changes are
+// net ones. First by net effect: inserts and updates from parents to
 // children, then deletes from children to parents, each table in a few statements. If that is refused, back to the
 // savepoint, and change by change in the master's order; a change that this region's own rules still refuse (class 23
 // of SQLSTATE, or an exception that a trigger raised) is put into domicile.reference_quarantine, and the rest goes on.

@@ -11,8 +11,7 @@ namespace domicile::reference {
 namespace {
 
 constexpr auto kStatusEvery = std::chrono::milliseconds(200);
-constexpr auto kReportEvery = std::chrono::milliseconds(1000);
-constexpr auto kSequencesEvery = std::chrono::seconds(5);
+constexpr auto kSaidAgain = std::chrono::seconds(5);  // lest the server takes us for dead
 
 bool is_own(const QualifiedName& name) { return name.schema == "domicile"; }
 
@@ -93,11 +92,7 @@ void Session::finish(Error error) {
 // What the database keeps of this region, and what somebody must look at.
 void Session::note(const char* state, const Error& error) {
   if (!sql_) return;
-  const auto known = sql_->query(
-      "SELECT domicile.note_reference_peer($1, $2, $3, $4, $5, $6::pg_lsn, $7::bigint, $8::bigint)",
-      {start_.region, slot_, state, error.reason, error.message,
-       wire::format_lsn(reported_durable_), std::to_string(std::exchange(rows_sent_, 0)),
-       std::to_string(std::exchange(bytes_sent_, 0))});
+  const auto known = note_peer(*sql_, start_.region, slot_, state, error, reported_durable_, 0, 0);
   if (!known) log_warning("reference", known.error().message);
 }
 
@@ -117,7 +112,6 @@ void Session::run() {
 
 Result<void> Session::read_tables() {
   tables_ = TRY(read_shapes(*sql_));
-  rechecked_ = clock_.steady();
   return {};
 }
 
@@ -146,8 +140,12 @@ Result<void> Session::check_class(std::string_view schema, std::string_view name
   return fail(Code::denied, detail, "class_violation");
 }
 
+// Whether what was described so far may still travel.
 Result<void> Session::recheck() {
-  if (clock_.steady() - rechecked_ < options_.recheck) return {};
+  if (!clerk_) return {};
+  auto now = TRY(clerk_->allowed());
+  if (now == nullptr || now == allowed_) return {};
+  allowed_ = std::move(now);
   TRY(read_tables());
   for (const auto& [id, name] : relations_) TRY(check_class(name.schema, name.name));
   return {};
@@ -220,8 +218,7 @@ Result<void> Session::seal() {
   }
   rows_.clear();
   frame->recorded = rows == 0;
-  bytes_sent_ += static_cast<std::int64_t>(frame->bytes.size());
-  rows_sent_ += static_cast<std::int64_t>(rows);
+  if (clerk_) clerk_->sent(rows, frame->bytes.size());
   if (rows > 0) {
     domain::Event event;
     event.kind = domain::EventKind::reference_applied;
@@ -259,39 +256,24 @@ Result<void> Session::seal() {
   return {};
 }
 
-Result<std::string> Session::sequences_json() {
-  const auto rows =
-      TRY(sql_->query("SELECT coalesce(json_object_agg(sequence, value), '{}')::text FROM "
-                      "domicile.reference_sequences()"));
-  return std::string(rows.text(0, 0));
+void Session::sequences() {
+  if (in_transaction_) return;
+  if (const auto changed = clerk_->take_sequences()) writer_.add(RecordKind::sequences, *changed);
 }
 
-Result<void> Session::sequences() {
-  if (in_transaction_ || clock_.steady() - sequences_at_ < kSequencesEvery) return {};
-  sequences_at_ = clock_.steady();
-  std::string now = TRY(sequences_json());
-  if (now == last_sequences_) return {};
-  writer_.add(RecordKind::sequences, now);
-  last_sequences_ = std::move(now);
-  return {};
-}
-
-// Tells the server how far the region is, and the database what people ask for.
+// Tells the server how far the region is.
 Result<void> Session::report(pg::ReplicationConnection& stream) {
   const SteadyTime now = clock_.steady();
   if (now - reported_ < kStatusEvery) return {};
-  const bool whole = now - reported_ >= kReportEvery || reported_ == SteadyTime{};
-  wire::Lsn durable = 0;
+  reported_ = now;
   {
     const std::lock_guard lock(shared_->mutex);
-    durable = shared_->durable;
+    if (shared_->durable == reported_durable_ && now < said_again_) return {};
+    reported_durable_ = shared_->durable;
   }
-  if (durable == reported_durable_ && !whole) return {};
-  reported_durable_ = durable;
-  reported_ = now;
-  TRY(stream.send_status(durable, durable));
-  note("streaming", {});
-  return {};
+  said_again_ = now + kSaidAgain;
+  clerk_->confirmed(reported_durable_);
+  return stream.send_status(reported_durable_, reported_durable_);
 }
 
 Result<void> Session::stream() {
@@ -303,6 +285,8 @@ Result<void> Session::stream() {
   TRY(read_tables());
   auto stream = TRY(pg::ReplicationConnection::open(std::string(options_.dsn.reveal())));
   TRY(begin_streaming(stream));
+  clerk_.emplace(ClerkOptions{
+      .dsn = options_.dsn, .region = start_.region, .slot = slot_, .recheck = options_.recheck});
   while (!stopping()) {
     auto got = TRY(stream.next(std::chrono::milliseconds(0)));
     if (!got) {
@@ -311,10 +295,12 @@ Result<void> Session::stream() {
         const std::lock_guard lock(shared_->mutex);
         idle = shared_->waiting.empty();
       }
-      if (idle) TRY(seal());
-      TRY(sequences());
+      // A transaction goes in one piece where it can: half of one would only wait over there.
+      if (idle && !in_transaction_) TRY(seal());
+      sequences();
       TRY(report(stream));
-      got = TRY(stream.next(std::chrono::milliseconds(writer_.empty() ? 100 : 2)));
+      got =
+          TRY(stream.next(std::chrono::milliseconds(writer_.empty() || in_transaction_ ? 100 : 2)));
     }
     if (!got) continue;
     const auto received = TRY(wire::replication::parse(*got));

@@ -25,6 +25,7 @@
 #include "domain/event.h"
 #include "pg/replication.h"
 #include "reference/frame.h"
+#include "reference/session_clerk.h"
 #include "reference/table_shape.h"
 
 namespace domicile::reference {
@@ -100,8 +101,7 @@ class Session {
   Result<void> take(const wire::replication::Data& data);
   Result<bool> note_relation(const wire::pgoutput::Relation& relation);
   Result<void> recheck();
-  Result<void> sequences();
-  Result<std::string> sequences_json();
+  void sequences();
   Result<void> report(pg::ReplicationConnection& stream);
   Result<void> seal();  // blocks while too many wait
   void finish(Error error);
@@ -118,6 +118,8 @@ class Session {
 
   // Of the thread.
   std::optional<pg::Connection> sql_;
+  std::optional<SessionClerk> clerk_;
+  std::shared_ptr<const TableNames> allowed_;  // as the clerk said last
   TableShapes tables_;
   std::map<std::uint32_t, QualifiedName> relations_;
   std::map<std::uint32_t, QualifiedName> barred_;  // described, and no row of it may follow
@@ -127,10 +129,8 @@ class Session {
   wire::Lsn from_ = 0, to_ = 0;                  // what it covers
   bool in_transaction_ = false;
   std::uint64_t sequence_ = 0;
-  std::int64_t rows_sent_ = 0, bytes_sent_ = 0;
-  SteadyTime rechecked_{}, reported_{}, sequences_at_{};
+  SteadyTime reported_{}, said_again_{};
   wire::Lsn reported_durable_ = 0;
-  std::string last_sequences_;
   std::thread thread_;
 };
 

@@ -130,8 +130,7 @@ Result<void> Session::copy(const std::string& snapshot, wire::Lsn at,
     if (!lines.empty()) flush();
     TRY(std::move(sealed));
   }
-  last_sequences_ = TRY(sequences_json());
-  writer_.add(RecordKind::copy_end, last_sequences_);
+  writer_.add(RecordKind::copy_end, TRY(sequences_json(*sql_)));
   log_info("reference", fmt::format("{} tables were copied for {}{}{}", names.size(), start_.region,
                                     start_.reason.empty() ? "" : ": ", start_.reason));
   return seal();
