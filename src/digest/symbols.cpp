@@ -68,12 +68,12 @@ Symbol& Symbol::operator-=(const Symbol& other) {
 }
 
 void Walk::next() {
-  // The inverse of the distribution of gaps (the paper's section 4.2) at a random point. IEEE 754 rounds
-  // division and square root the same everywhere, so both sides walk alike.
+  // The inverse of the distribution of gaps (the paper's section 4.2) at a random point, rounded up. IEEE 754
+  // rounds division and square root the same everywhere, so both sides walk alike.
   const double random = static_cast<double>(next_random(state_));
   const double gap =
-      std::ceil((static_cast<double>(at_) + 1.5) * (4294967296.0 / std::sqrt(random + 1.0) - 1.0));
-  at_ += gap < 1.0 ? 1 : static_cast<std::uint64_t>(gap);
+      (static_cast<double>(at_) + 1.5) * (4294967296.0 / std::sqrt(random + 1.0) - 1.0);
+  at_ += static_cast<std::uint64_t>(gap) + 1;
 }
 
 void Sketch::add(const Hash128& element) {

@@ -87,6 +87,9 @@ Result<std::unique_ptr<CompareRun>> CompareRun::open(const CompareRunOptions& op
                   .key = crypto::random_secret(digest::KeyedHash::kKeyBytes),
                   .lsn = parse_lsn(lsn.text(0, 0)),
                   .tables = std::move(tables)};
+  // A heartbeat past the snapshot: who waits for the stream to come this far does not wait for the next one.
+  auto beating = TRY(pg::Connection::open(options.dsn));
+  TRY(beating.query("SELECT domicile.beat_reference()"));
   run->hash_ = TRY(digest::KeyedHash::create(run->opened_.key));
   run->thread_ = std::jthread([self = run.get(), rate = request.rows_per_second](
                                   const std::stop_token& stop) { self->scan_all(stop, rate); });

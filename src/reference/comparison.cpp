@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <unordered_set>
 
@@ -190,7 +191,7 @@ std::vector<DifferingRow> Comparison::compare(std::size_t index) {
 Result<void> Comparison::find(std::size_t index, Digests& master, Digests& here) {
   digest::Difference difference;
   for (std::size_t size = 1; !difference.complete();
-       size = std::clamp<std::size_t>(difference.symbols() / 2, 32, CompareMaster::kSymbolsMax)) {
+       size = std::clamp<std::size_t>(difference.symbols() / 2, 128, CompareMaster::kSymbolsMax)) {
     const std::uint64_t first = difference.symbols();
     if (first >= kSymbolsMax)
       return fail(
@@ -198,10 +199,13 @@ Result<void> Comparison::find(std::size_t index, Digests& master, Digests& here)
           fmt::format("more than {} rows differ; domicile reference resync copies the table anew",
                       kSymbolsMax * 7 / 10),
           "too_many_differences");
-    // Passes over the spill, not the table; those in the first symbols are free.
-    if (first < TableScan::kFirstSymbols) size = std::min(size, TableScan::kFirstSymbols - first);
-    const auto theirs = TRY(master_.symbols(opened_.run, *at_master_[index], first, size));
-    const auto ours = TRY(scans_[index]->symbols(first, size));
+    if (first < TableScan::kSketched) size = std::min(size, TableScan::kSketched - first);
+    // Both sides go over their spills at the same time.
+    auto making =
+        std::async(std::launch::async, [&] { return scans_[index]->symbols(first, size); });
+    auto asked = master_.symbols(opened_.run, *at_master_[index], first, size);
+    const auto ours = TRY(making.get());
+    const auto theirs = TRY(std::move(asked));
     TRY(difference.extend(theirs, ours));
     if (options_.stop.stop_requested()) return fail(Code::timeout, "cancelled", "cancelled");
   }

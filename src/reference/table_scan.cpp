@@ -18,10 +18,12 @@ using digest::CopyRow;
 using digest::Hash128;
 using digest::Locator;
 
-constexpr std::size_t kPlaceFields = 2;  // tableoid and ctid stand before the columns
+// Before the columns stand ctid and, where there are several parts, tableoid.
+std::size_t place_fields(const ComparedTable& table) { return table.parts.size() > 1 ? 2 : 1; }
 
 std::string select(const ComparedTable& table, const std::string& only, bool values) {
-  std::string sql = "COPY (SELECT tableoid, ctid";
+  std::string sql = "COPY (SELECT ctid";
+  if (place_fields(table) > 1) sql += ", tableoid";
   for (const ComparedColumn& column : table.columns) sql += ", " + column.expression;
   if (values)
     for (const ComparedColumn& column : table.columns)
@@ -39,18 +41,22 @@ std::uint32_t big_endian(std::string_view bytes) {
 }
 
 Result<Locator> locator_of(const ComparedTable& table, const CopyRow& row) {
-  if (row.size() < kPlaceFields + table.columns.size() || row.value(0).size() != 4 ||
-      row.value(1).size() != 6)
+  const std::size_t fields = place_fields(table);
+  if (row.size() < fields + table.columns.size() || row.value(0).size() != 6 ||
+      (fields > 1 && row.value(1).size() != 4))
     return fail(Code::internal, "COPY gave other fields than were asked for", "copy_format");
-  const auto part = std::ranges::lower_bound(table.parts, big_endian(row.value(0)));
-  if (part == table.parts.end() || *part != big_endian(row.value(0)))
+  Locator where{.part = 0,
+                .offset = static_cast<std::uint16_t>(big_endian(row.value(0).substr(4))),
+                .block = big_endian(row.value(0).substr(0, 4))};
+  if (fields == 1) return where;
+  const auto part = std::ranges::lower_bound(table.parts, big_endian(row.value(1)));
+  if (part == table.parts.end() || *part != big_endian(row.value(1)))
     return fail(Code::conflict,
                 fmt::format("table {} got a new partition during the comparison; run it again",
-                            table.quoted()),
+                            table.label()),
                 "schema_changed");
-  return Locator{.part = static_cast<std::uint16_t>(part - table.parts.begin()),
-                 .offset = static_cast<std::uint16_t>(big_endian(row.value(1).substr(4))),
-                 .block = big_endian(row.value(1).substr(0, 4))};
+  where.part = static_cast<std::uint16_t>(part - table.parts.begin());
+  return where;
 }
 
 // Waits as long as the rows so far have been too many for the time so far.
@@ -108,9 +114,10 @@ Result<TableScan> TableScan::run(pg::Connection& connection, const ComparedTable
                                  const ScanLimits& limits) {
   TableScan scan(TRY(digest::Spill::create(limits.folder)));
   Throttle throttle(limits);
+  const std::size_t fields = place_fields(table);
   TRY(copy_rows(connection, select(table, only, false), [&](const CopyRow& row) -> Result<void> {
     const Locator where = TRY(locator_of(table, row));
-    const Hash128 sum = hash(row.bytes(kPlaceFields, row.size()));
+    const Hash128 sum = hash(row.bytes(fields, row.size()));
     scan.first_.add(sum);
     TRY(scan.spill_.add({sum, where}));
     const std::uint64_t rows = scan.rows();
@@ -124,8 +131,14 @@ Result<TableScan> TableScan::run(pg::Connection& connection, const ComparedTable
 }
 
 Result<std::vector<digest::Symbol>> TableScan::symbols(std::uint64_t first, std::size_t count) {
-  if (first + count <= kFirstSymbols) {
-    const auto part = first_.symbols().subspan(first, count);
+  if (first == 0 && count == 1) return std::vector{first_};
+  if (first + count <= kSketched) {
+    if (!sketch_) {
+      digest::Sketch sketch(0, kSketched);
+      TRY(spill_.each([&](const digest::SpilledRow& row) { sketch.add(row.hash); }));
+      sketch_ = std::move(sketch);
+    }
+    const auto part = sketch_->symbols().subspan(first, count);
     return std::vector<digest::Symbol>(part.begin(), part.end());
   }
   digest::Sketch more(first, count);
@@ -157,14 +170,15 @@ Result<Places> TableScan::places(const Digests& hashes) {
 Result<void> read_where(pg::Connection& connection, const ComparedTable& table,
                         const digest::KeyedHash& hash, const std::string& condition, bool values,
                         const std::function<void(PlacedRow)>& row) {
+  const std::size_t fields = place_fields(table);
   const std::size_t columns = table.columns.size();
   return copy_rows(
       connection, select(table, condition, values), [&](const CopyRow& copied) -> Result<void> {
         PlacedRow placed{.where = TRY(locator_of(table, copied)),
-                         .hash = hash(copied.bytes(kPlaceFields, kPlaceFields + columns)),
-                         .key = hash(copied.bytes(kPlaceFields, kPlaceFields + table.key_columns)),
+                         .hash = hash(copied.bytes(fields, fields + columns)),
+                         .key = hash(copied.bytes(fields, fields + table.key_columns)),
                          .values = {}};
-        for (std::size_t i = kPlaceFields + columns; i < copied.size(); ++i)
+        for (std::size_t i = fields + columns; i < copied.size(); ++i)
           placed.values.push_back(copied.null(i) ? pg::Param()
                                                  : pg::Param(std::string(copied.value(i))));
         row(std::move(placed));

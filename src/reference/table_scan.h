@@ -1,9 +1,11 @@
-// One pass over a table in one snapshot: each row is hashed as it comes, goes into the first coded symbols,
-// and its hash and place into a spill. Everything later is asked of the spill; the table itself is read
-// again only for the rows that turn out to differ, by their place. Memory does not grow with the table.
+// One pass over a table in one snapshot: each row is hashed as it comes, goes into the first coded symbol, which
+// tells whether the sides are equal, and its hash and place into a spill. Everything later is asked of the
+// spill; the table itself is read again only for the rows that turn out to differ, by their place. Memory does
+// not grow with the table.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <unordered_map>
 
@@ -35,7 +37,8 @@ struct ScanLimits {
 
 class TableScan {
  public:
-  static constexpr std::size_t kFirstSymbols = 512;
+  // Symbols that one pass over the spill makes: enough for about 700 differing rows.
+  static constexpr std::size_t kSketched = 1024;
 
   // Reads the table in the connection's transaction. `only` is a further condition, or "". The table and
   // the hash outlive the scan.
@@ -50,9 +53,10 @@ class TableScan {
   Result<Places> places(const Digests& hashes);
 
  private:
-  TableScan(digest::Spill spill) : spill_(std::move(spill)), first_(0, kFirstSymbols) {}
+  explicit TableScan(digest::Spill spill) : spill_(std::move(spill)) {}
   digest::Spill spill_;
-  digest::Sketch first_;
+  digest::Symbol first_;
+  std::optional<digest::Sketch> sketch_;  // the first kSketched symbols, once they are asked for
   Places known_;
 };
 
