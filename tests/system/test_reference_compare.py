@@ -245,3 +245,40 @@ def test_what_cannot_be_compared_says_why(world):
     assert done.returncode == 2 and "this is the master region" in done.stderr
     with world.replica.connect() as c, pytest.raises(psycopg.Error, match="permission denied"):
         c.execute("SET ROLE pool; INSERT INTO domicile.reference_job (kind) VALUES ('compare')")
+
+
+def test_the_daily_comparison_repairs_and_comes_once_a_day(world):
+    plant(world, "UPDATE app.parted SET v = 'overnight' WHERE id = 30")
+    world.applier.stop()
+    world.applier.write(compare_at="00:00").start()
+
+    def daily():
+        return world.replica.query("SELECT state FROM domicile.reference_job WHERE scheduled IS NOT NULL AND requested_by = 'schedule'")
+    eventually(lambda: ("done",) in daily(), 60, daily)
+    world.in_step()
+    compare(world, code=0)
+    world.applier.stop()
+    world.applier.start()
+    compare(world, code=0)
+    assert len(daily()) == world.replica.one("SELECT count(DISTINCT scheduled) FROM domicile.reference_job")[0]
+
+
+def test_a_peer_without_a_certificate_learns_nothing(world):
+    url = f"{world.publisher.url}/v1/reference/compare/open"
+    said = subprocess.run(["curl", "-sS", "--cacert", str(world.authority.path), "-X", "POST", "-d", '{"tables":[],"rows_per_second":0}', "-H",
+                           f"Authorization: Bearer {world.token}", "-H", "Domicile-Region: us-east-1", "-w", "\n%{http_code}", url],
+                          capture_output=True, text=True).stdout
+    assert said.endswith("403") and "peer_certificate_required" in said, said
+
+
+def test_a_table_of_another_shape_is_not_compared(world):
+    world.replica.execute("ALTER TABLE app.scaled ALTER COLUMN v TYPE bigint")
+    try:
+        result = compare(world, code=1)
+        assert result["scaled"]["outcome"] == "failed" and "column v is bigint here, integer there" in result["scaled"]["reason"]
+        assert result["busy"]["outcome"] == "equal"
+        world.finding("compare_failed")
+    finally:
+        world.replica.execute("ALTER TABLE app.scaled ALTER COLUMN v TYPE int")
+    compare(world, code=0)
+    assert ("compare_failed", "app.scaled") not in world.replica.findings()
