@@ -70,7 +70,7 @@ class Counter:
 
 
 class Ground:
-    """`program`: the built bench_compare_scan."""
+    """`program`: the built bench_reference_compare."""
 
     def __init__(self, rows: int, program: pathlib.Path):
         self.rows, self.program = rows, program

@@ -53,7 +53,7 @@ def main() -> int:
     rounds = option("--rounds", [3 if QUICK else 5])[0]
     rows = []
     for count in option("--rows", [200_000] if QUICK else [1_000_000]):
-        ground = Ground(count, ROOT / "build/release/bench_compare_scan")
+        ground = Ground(count, ROOT / "build/release/bench_reference_compare")
         try:
             rows += rows_of(ground, 0, rounds)
             ground.plant()
