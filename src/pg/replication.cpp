@@ -48,7 +48,14 @@ Result<ReplicationConnection> ReplicationConnection::open(const std::string& dsn
       nullptr};
   ReplicationConnection made(PQconnectdbParams(keywords, values, 1));
   if (PQstatus(made.connection_.get()) != CONNECTION_OK) {
-    return std::unexpected(connect_error(made.connection_.get(), dsn));
+    Error error = connect_error(made.connection_.get(), dsn);
+    // A failed start has no SQLSTATE; these words are those of PostgreSQL 15, and of 16 and later.
+    for (const char* words : {"to start walsender", "to start WAL sender"}) {
+      if (error.message.find(words) == std::string::npos) continue;
+      return fail(Code::denied, error.message + "; as an administrator: ALTER ROLE ... REPLICATION",
+                  "rights_missing");
+    }
+    return std::unexpected(std::move(error));
   }
   return made;
 }

@@ -145,6 +145,17 @@ Result<void> Applier::Worker::follow() {
 
 Result<Applier::Worker::Standing> Applier::Worker::read_standing() {
   Standing standing;
+  const auto member = TRY(sql_->query(
+      "SELECT pg_catalog.pg_has_role(session_user, 'domicile_reference', 'member') AND NOT "
+      "pg_catalog.pg_has_role(session_user, 'domicile_owner', 'member'), session_user"));
+  if (!member.boolean(0, 0)) {
+    return fail(Code::denied,
+                fmt::format("role {} must be a member of domicile_reference and not of "
+                            "domicile_owner to store reference data; see `domicile region init "
+                            "--reference-role`",
+                            member.text(0, 1)),
+                "rights_missing");
+  }
   const auto region = TRY(sql_->query("SELECT region, master FROM domicile.region_status()"));
   if (region.size() == 0 || region.text(0, 0) != options_.region.view()) {
     return fail(Code::invalid, "the database is not this region's", "rights_missing");
