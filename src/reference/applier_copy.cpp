@@ -186,6 +186,22 @@ Result<std::vector<QualifiedName>> settle(pg::Connection& sql,
   return kept;
 }
 
+// What was set aside before the copy is done by it, but for what it had to keep itself.
+Result<void> forget_refusals(pg::Connection& sql, const std::vector<QualifiedName>& copied,
+                             const std::vector<QualifiedName>& kept, wire::Lsn at) {
+  for (const QualifiedName& name : copied) {
+    TRY(sql.query(
+        "UPDATE domicile.reference_quarantine SET resolved_at = pg_catalog.clock_timestamp() WHERE "
+        "resolved_at IS NULL AND schema_name = $1 AND table_name = $2 AND position < $3::pg_lsn",
+        {name.schema, name.name, wire::format_lsn(at)}));
+    if (std::ranges::find(kept, name) != kept.end()) continue;
+    TRY(sql.query(
+        "SELECT domicile.resolve_reference_findings(ARRAY['delete_refused', 'row_refused'], $1)",
+        {to_string(name)}));
+  }
+  return {};
+}
+
 }  // namespace
 
 // The records of a copy, for one table after the other.
@@ -274,6 +290,7 @@ Result<void> Applier::Worker::copy(RecordSource& source, Puller& puller,
     TRY(std::move(loaded));
   }
   const auto kept = TRY(settle(*sql_, tables, parsed->at));
+  TRY(forget_refusals(*sql_, names, kept, parsed->at));
   TRY(set_sequences(stream.sequences()));
   frames_.push_back(source.facts());
   source.facts()

@@ -216,8 +216,11 @@ Result<void> Applier::Worker::store_piece() {
   for (const auto& [name, count] : outcome->conflicts) counts_[name][3] += count;
   for (const Refused& refused : outcome->refused) {
     quarantined_.insert(refused.table);
-    log_warning("reference", fmt::format("a change of {} was refused here and set aside: {}",
-                                         to_string(refused.table), refused.error.reason));
+    const std::string detail = fmt::format("a change of {} was refused here and set aside: {}",
+                                           to_string(refused.table), refused.error.reason);
+    log_warning("reference", detail);
+    raise(refused.effect == Effect::remove ? "delete_refused" : "row_refused",
+          to_string(refused.table), detail, "medium");
   }
   changes_.clear();
   return {};
