@@ -1,5 +1,6 @@
 """Reference regions between which, and beneath which, everything can be made to fail."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -64,7 +65,12 @@ def crash(cluster: Cluster):
             pass
     for pid in [postmaster, *map(int, children)]:
         eventually(lambda p=pid: not pathlib.Path(f"/proc/{p}/exe").exists() or _zombie(p), 20, lambda p=pid: f"{p} is gone")
-    cluster.start()
+
+    def started():  # a backend that was born in that moment holds the shared memory until it sees that the postmaster is gone
+        with contextlib.suppress(RuntimeError):
+            cluster.start()
+            return True
+    eventually(started, 60, lambda: cluster.log.read_text()[-2000:])
 
 
 def _zombie(pid: int) -> bool:

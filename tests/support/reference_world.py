@@ -354,6 +354,13 @@ class ReferenceWorld:
         twice = region.query("SELECT operation, key, count(*) FROM app.applied GROUP BY 1, 2 HAVING count(*) > 1")
         assert twice == [], twice
 
+    def resync(self, region: ReferenceRegion | None = None, seconds: float = 60):
+        """Orders a copy of everything, and waits until it is done."""
+        region = region or self.replica
+        region.execute("SELECT domicile.resync_reference()", "node")
+        eventually(lambda: region.one("SELECT NOT resync AND state = 'streaming' FROM domicile.reference_source")[0], seconds,
+                   self._told(region, "everything is copied anew"))
+
     def finding(self, kind: str, region: ReferenceRegion | None = None, seconds: float = 30) -> tuple[str, str]:
         """Waits for an open finding of this kind: its object and detail."""
         region = region or self.replica

@@ -71,7 +71,8 @@ def test_a_break_at_any_statement_of_the_copy(world, side):
     node = node_of(world, side)
     proxy = world.proxies[node]
     before = proxy.messages
-    copy_again(world)
+    world.resync()
+    world.caught_up()
     points = sample(proxy.messages - before, 5)
     for number, point in enumerate(points):
         proxy.arm(point, ("before", "after")[number % 2], node.kill if number % 2 else None)
@@ -80,15 +81,6 @@ def test_a_break_at_any_statement_of_the_copy(world, side):
         if not node.running():
             node.start()
         world.in_step(seconds=60)
-
-
-def copy_again(world):
-    """A whole copy, from the order to the end."""
-    def resynced():
-        return world.replica.one("SELECT NOT resync AND state = 'streaming' FROM domicile.reference_source")[0]
-    world.replica.execute("SELECT domicile.resync_reference()", "node")
-    eventually(resynced, 60, lambda: f"{world.replica.source()}\n{world.applier.text()[-2000:]}")
-    world.caught_up()
 
 
 def test_either_node_is_killed_again_and_again(world):
