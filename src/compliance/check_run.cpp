@@ -84,6 +84,7 @@ void check_database(RegionUnderCheck& region, const std::optional<RegistryHomes>
   check_server(database, *region.config, *region.findings);
   check_homed(database, registry, *region.findings, region.facts);
   check_guard(database, *region.findings, region.facts);
+  check_reference(database, *region.findings);
   check_tables(database, *region.findings, region.facts);
 }
 

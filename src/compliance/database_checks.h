@@ -58,6 +58,8 @@ void check_endpoint(pg::Connection& database, const CheckedRegion& config, Findi
                     RegionFacts& facts);
 void check_violations(pg::Connection& database, const CheckedRegion& config, Findings& findings);
 void check_server(pg::Connection& database, const CheckedRegion& config, Findings& findings);
+// Reference tables and their sync.
+void check_reference(pg::Connection& database, Findings& findings);
 void check_tables(pg::Connection& database, Findings& findings, RegionFacts& facts);
 // `registry`: the organizations that the registry homes here; nullopt: it was not asked.
 void check_homed(pg::Connection& database, const std::optional<RegistryHomes>& registry,

@@ -30,6 +30,7 @@ constexpr std::array kMappings{
     Mapping{"commit_check", "DOM-GRD-008"},
     Mapping{"observe_changed", "DOM-GRD-009"},
     Mapping{"publication", "DOM-PUB-001"},
+    Mapping{"not_published", "DOM-REF-001"},
     Mapping{"subscription", "DOM-PUB-002"},
     Mapping{"logical_slot", "DOM-PUB-003"},
     Mapping{"foreign_server", "DOM-PUB-004"},

@@ -77,6 +77,7 @@ def test_a_clean_pair_passes_everything(regions):
 
 # id, what is planted, how it is undone, what the result must name. `us:` plants in the other region.
 SAVE = "CREATE TABLE IF NOT EXISTS public.saved AS SELECT pg_get_functiondef('{0}'::regprocedure) AS body;"
+PEER = "(region, slot, state, reason, detail, contact_at) VALUES ('eu-west-1', 'domicile_eu_west_1',"
 PLANTS = [
     ("DOM-CAT-001", "CREATE TABLE app.loose (x int)", "DROP TABLE app.loose", "app.loose"),
     ("DOM-CAT-002", "ALTER TABLE app.draft RENAME TO draft_gone", "ALTER TABLE app.draft_gone RENAME TO draft", "app.draft"),
@@ -113,6 +114,21 @@ PLANTS = [
     ("DOM-PUB-005", "CREATE FOREIGN DATA WRAPPER away", "DROP FOREIGN DATA WRAPPER away", "away"),
     ("DOM-PUB-006", "CREATE EXTENSION dblink", "DROP EXTENSION dblink", "dblink"),
     ("DOM-PUB-007", "SELECT pg_create_physical_replication_slot('standby')", "SELECT pg_drop_replication_slot('standby')", "standby"),
+    ("DOM-REF-001", "ALTER PUBLICATION domicile_reference DROP TABLE app.country", "ALTER PUBLICATION domicile_reference ADD TABLE app.country", "app.country"),
+    ("DOM-REF-001", "ALTER PUBLICATION domicile_reference SET (publish = 'insert')",
+     "ALTER PUBLICATION domicile_reference SET (publish = 'insert, update, delete, truncate')", "domicile_reference"),
+    ("DOM-PUB-001", "ALTER PUBLICATION domicile_reference ADD TABLE app.draft", "ALTER PUBLICATION domicile_reference DROP TABLE app.draft", "domicile_reference"),
+    ("DOM-REF-002", "ALTER TABLE app.country ENABLE TRIGGER domicile_write", "ALTER TABLE app.country ENABLE ALWAYS TRIGGER domicile_write", "app.country"),
+    ("DOM-REF-002", "UPDATE domicile.catalog_table SET mode = 'observe' WHERE table_name = 'country'",
+     "UPDATE domicile.catalog_table SET mode = 'enforce' WHERE table_name = 'country'", "app.country"),
+    ("DOM-REF-003", f"INSERT INTO domicile.reference_peer {PEER} 'stopped', 'drift', '', now())", "DELETE FROM domicile.reference_peer", "eu-west-1"),
+    ("DOM-REF-003", f"INSERT INTO domicile.reference_peer {PEER} 'streaming', '', '', now() - interval '1 hour')", "DELETE FROM domicile.reference_peer", "eu-west-1"),
+    ("DOM-REF-003", "us: UPDATE domicile.region SET master = false", "us: UPDATE domicile.region SET master = true", "us-east-1"),
+    ("DOM-REF-004", "us: UPDATE domicile.region SET master = false", "us: UPDATE domicile.region SET master = true", ""),
+    ("DOM-REF-004", "us: UPDATE domicile.region SET master = false; UPDATE domicile.reference_source SET contact_at = now(), state = 'streaming'",
+     "us: UPDATE domicile.region SET master = true; UPDATE domicile.reference_source SET contact_at = NULL, state = 'starting'", "app.country"),
+    ("DOM-REF-005", "INSERT INTO domicile.reference_finding (kind, object, detail) VALUES ('drifts_again', 'app.country', 'a test')",
+     "DELETE FROM domicile.reference_finding", "app.country"),
     ("DOM-RES-001", "SELECT domicile.home_organization('99', 1); INSERT INTO app.draft VALUES (99, 1); SELECT domicile.fence_organization('99', 2)",
      "SELECT domicile.home_organization('99', 3); DELETE FROM app.draft; SELECT domicile.fence_organization('99', 4)", "app.draft"),
     ("DOM-RES-002", "ALTER TABLE app.note DROP CONSTRAINT domicile_home; INSERT INTO app.note VALUES (NULL, 1)",
