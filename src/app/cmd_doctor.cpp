@@ -23,6 +23,7 @@ Result<int> examine(const Cli& cli, const std::string& file, const std::string& 
     examine_certificate(*config, clock.unix_seconds(), report);
     examine_event_log(*config, report);
     examine_database(*config, clock, report);
+    examine_reference(*config, report);
     examine_network(*config, clock, report);
     if (!application.empty()) examine_application_pool(application, report);
   }

@@ -22,6 +22,9 @@ void examine_event_log(const NodeConfig& config, DoctorReport& report);
 void examine_database(const NodeConfig& config, const Clock& clock, DoctorReport& report);
 void examine_application_pool(const std::filesystem::path& dsn_file, DoctorReport& report);
 
+// The reference sync, where the node takes part in it.
+void examine_reference(const NodeConfig& config, DoctorReport& report);
+
 // Registry, own door, application, other regions.
 void examine_network(const NodeConfig& config, const Clock& clock, DoctorReport& report);
 
