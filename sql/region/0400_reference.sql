@@ -120,7 +120,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
                    'cast', format_type(a.atttypid, -1), 'not_null', a.attnotnull,
                    'default', CASE WHEN a.attgenerated = '' AND a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
                    'generated', a.attgenerated <> '', 'identity', a.attidentity::text,
-                   'key', coalesce(a.attnum = ANY (i.indkey), false)) ORDER BY a.attnum)
+                   'key', coalesce(a.attnum = ANY (i.indkey), false),
+                   'refuse', EXISTS (SELECT FROM domicile.reference_link l WHERE (l.schema_name, l.table_name, l.column_name, l.rule) =
+                                     (t.schema_name, t.table_name, a.attname::text, 'refuse'))) ORDER BY a.attnum)
           FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
           LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
@@ -275,6 +277,6 @@ GRANT EXECUTE ON FUNCTION domicile.reference_tables(), domicile.reference_column
   domicile.reach_reference(pg_lsn, text[], text[], bigint[], bigint[], bigint[], bigint[]), domicile.region_status() TO domicile_reference;
 GRANT EXECUTE ON FUNCTION domicile.resync_reference(), domicile.accept_reference_master(), domicile.reference_tables() TO domicile_node;
 GRANT SELECT ON domicile.reference_status, domicile.reference_table, domicile.reference_quarantine, domicile.reference_finding,
-  domicile.reference_peer, domicile.reference_source, domicile.reference_beat TO domicile_node, domicile_publisher, domicile_reference;
+  domicile.reference_peer, domicile.reference_source, domicile.reference_beat, domicile.reference_link TO domicile_node, domicile_publisher, domicile_reference;
 GRANT INSERT, UPDATE ON domicile.reference_source, domicile.reference_table, domicile.reference_quarantine TO domicile_reference;
 SELECT domicile_private.pin();

@@ -19,7 +19,9 @@ SELECT k.schema_name, k.table_name, a.attname, pg_catalog.format_type(a.atttypid
               timestamp,timestamptz,interval,uuid,json,jsonb,inet,cidr,macaddr,macaddr8,bit,varbit,money}'::regtype[])
             THEN 'binary' ELSE 'text' END,
        coalesce(pg_catalog.array_position((i.indkey::int2[])[0:i.indnkeyatts - 1], a.attnum), -1),
-       greatest(c.reltuples, 0)::bigint, coalesce(p.rowfilter, ''),
+       greatest(c.reltuples, 0)::bigint,
+       pg_catalog.concat_ws(' AND ', p.rowfilter, (SELECT pg_catalog.string_agg(pg_catalog.format('%I IS NULL', l.column_name), ' AND ')
+        FROM domicile.reference_link l WHERE (l.schema_name, l.table_name, l.rule) = (k.schema_name, k.table_name, 'refuse'))),
        (SELECT pg_catalog.string_agg(t.relid::oid::text, E'\n' ORDER BY t.relid::oid) FROM parts t WHERE t.root = c.oid),
        (SELECT pg_catalog.string_agg(DISTINCT fn.nspname || '.' || f.relname, E'\n') FROM pg_catalog.pg_constraint x
         JOIN pg_catalog.pg_class f ON f.oid = x.confrelid JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace

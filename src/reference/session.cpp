@@ -147,7 +147,10 @@ Result<void> Session::recheck() {
   if (now == nullptr || now == allowed_) return {};
   allowed_ = std::move(now);
   TRY(read_tables());
-  for (const auto& [id, name] : relations_) TRY(check_class(name.schema, name.name));
+  for (auto& [id, relation] : relations_) {
+    TRY(check_class(relation.name.schema, relation.name.name));
+    withhold(relation);
+  }
   return {};
 }
 
@@ -159,8 +162,27 @@ Result<bool> Session::note_relation(const wire::pgoutput::Relation& relation) {
   const bool travels = tables_.contains(name);
   relations_.erase(relation.id);
   barred_.erase(relation.id);
-  (travels ? relations_ : barred_).emplace(relation.id, std::move(name));
-  return travels;
+  if (!travels) {
+    barred_.emplace(relation.id, std::move(name));
+    return false;
+  }
+  Described& described = relations_[relation.id];
+  described.name = std::move(name);
+  for (std::size_t i = 0; i < relation.columns.size(); ++i) {
+    described.columns.emplace_back(relation.columns[i].name);
+    if (relation.columns[i].key) described.withholding.key.push_back(i);
+  }
+  withhold(described);
+  return true;
+}
+
+void Session::withhold(Described& relation) const {
+  relation.withholding.refuse.clear();
+  const auto shape = tables_.find(relation.name);
+  for (std::size_t i = 0; shape != tables_.end() && i < relation.columns.size(); ++i) {
+    const ColumnShape* column = shape->second.find(relation.columns[i]);
+    if (column != nullptr && column->refuse) relation.withholding.refuse.push_back(i);
+  }
 }
 
 Result<void> Session::take(const wire::replication::Data& data) {
@@ -187,20 +209,32 @@ Result<void> Session::take(const wire::replication::Data& data) {
               std::get<wire::pgoutput::Relation>(TRY(wire::pgoutput::parse(data.message))))))
         return {};
       break;
-    default:
-      for (const std::uint32_t id : TRY(wire::pgoutput::relations_of(data.message))) {
-        if (const auto barred = barred_.find(id); barred != barred_.end())
-          TRY(check_class(barred->second.schema, barred->second.name));
-        const auto known = relations_.find(id);
-        if (known == relations_.end())
-          return fail(Code::internal, "a change of a table that was never described",
-                      "pgoutput_malformed");
-        ++rows_[known->second];
-      }
+    default: return take_change(data.message);
   }
   writer_.add(RecordKind::message, data.message);
-  if (writer_.size() < options_.frame_bytes) return {};
-  return seal();
+  return writer_.size() < options_.frame_bytes ? Result<void>() : seal();
+}
+
+Result<void> Session::take_change(std::string_view message) {
+  const Described* only = nullptr;
+  for (const std::uint32_t id : TRY(wire::pgoutput::relations_of(message))) {
+    if (const auto barred = barred_.find(id); barred != barred_.end())
+      TRY(check_class(barred->second.schema, barred->second.name));
+    const auto known = relations_.find(id);
+    if (known == relations_.end())
+      return fail(Code::internal, "a change of a table that was never described",
+                  "pgoutput_malformed");
+    only = &known->second;
+    ++rows_[only->name];
+  }
+  if (only == nullptr || only->withholding.refuse.empty() || message.starts_with('T')) {
+    writer_.add(RecordKind::message, message);
+  } else if (const auto travels = TRY(without_refused(only->withholding, message))) {
+    writer_.add(RecordKind::message, *travels);
+  } else {
+    --rows_[only->name];
+  }
+  return writer_.size() < options_.frame_bytes ? Result<void>() : seal();
 }
 
 Result<void> Session::seal() {

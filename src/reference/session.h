@@ -27,6 +27,7 @@
 #include "reference/frame.h"
 #include "reference/session_clerk.h"
 #include "reference/table_shape.h"
+#include "reference/withheld.h"
 
 namespace domicile::reference {
 
@@ -85,6 +86,12 @@ class Session {
     std::optional<Error> ended;
     bool stopping = false;
   };
+  // A relation of the stream.
+  struct Described {
+    QualifiedName name;
+    std::vector<std::string> columns;
+    Withholding withholding;
+  };
   struct LateCopy {
     pg::ReplicationConnection holder;
     pg::NewSlot slot;
@@ -101,6 +108,8 @@ class Session {
   Result<void> take(const wire::replication::Data& data);
   Result<bool> note_relation(const wire::pgoutput::Relation& relation);
   Result<void> recheck();
+  void withhold(Described& relation) const;
+  Result<void> take_change(std::string_view message);
   void sequences();
   Result<void> report(pg::ReplicationConnection& stream);
   Result<void> seal();  // blocks while too many wait
@@ -121,7 +130,7 @@ class Session {
   std::optional<SessionClerk> clerk_;
   std::shared_ptr<const TableNames> allowed_;  // as the clerk said last
   TableShapes tables_;
-  std::map<std::uint32_t, QualifiedName> relations_;
+  std::map<std::uint32_t, Described> relations_;
   std::map<std::uint32_t, QualifiedName> barred_;  // described, and no row of it may follow
   std::optional<LateCopy> late_;
   FrameWriter writer_;

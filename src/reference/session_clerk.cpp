@@ -62,10 +62,15 @@ void SessionClerk::confirmed(wire::Lsn durable) {
 
 Result<void> SessionClerk::look() {
   const auto rows =
-      TRY(sql_->query("SELECT schema_name, table_name FROM domicile.reference_tables()"));
+      TRY(sql_->query("SELECT t.schema_name, t.table_name, (SELECT "
+                      "pg_catalog.string_agg(l.column_name, E'\\n' ORDER BY l.column_name) "
+                      "FROM domicile.reference_link l WHERE (l.schema_name, l.table_name, l.rule) "
+                      "= (t.schema_name, t.table_name, 'refuse')) "
+                      "FROM domicile.reference_tables() t"));
   auto names = std::make_shared<TableNames>();
   for (int i = 0; i < rows.size(); ++i)
-    names->insert({std::string(rows.text(i, 0)), std::string(rows.text(i, 1))});
+    names->insert({{std::string(rows.text(i, 0)), std::string(rows.text(i, 1))},
+                   std::string(rows.text(i, 2))});
   const std::lock_guard lock(mutex_);
   if (allowed_ == nullptr || *allowed_ != *names) allowed_ = std::move(names);
   return {};

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 
@@ -18,7 +18,8 @@
 
 namespace domicile::reference {
 
-using TableNames = std::set<QualifiedName>;
+// Tables that may travel, each with the columns whose rows stay (withheld.h).
+using TableNames = std::map<QualifiedName, std::string>;
 
 struct ClerkOptions {
   Secret dsn;

@@ -98,7 +98,11 @@ Result<void> Session::copy(const std::string& snapshot, wire::Lsn at,
     }
     TableShape sent{.name = name, .columns = {}};
     std::vector<std::string> columns;
+    std::string stays;  // withheld rows (withheld.h)
     for (const ColumnShape& column : shape->second.columns) {
+      if (column.refuse)
+        stays += fmt::format("{}{} IS NULL", stays.empty() ? " WHERE " : " AND ",
+                             pg::quote_identifier(column.name));
       if (!list->second.contains(column.name)) continue;
       sent.columns.push_back(column);
       if (!column.generated) columns.push_back(pg::quote_identifier(column.name));
@@ -106,8 +110,8 @@ Result<void> Session::copy(const std::string& snapshot, wire::Lsn at,
     begin["tables"].push_back({{"schema", name.schema},
                                {"name", name.name},
                                {"columns", json::parse(sent.columns_json())}});
-    statements.push_back(
-        fmt::format("COPY (SELECT {} FROM {}) TO STDOUT", fmt::join(columns, ", "), quoted(name)));
+    statements.push_back(fmt::format("COPY (SELECT {} FROM {}{}) TO STDOUT",
+                                     fmt::join(columns, ", "), quoted(name), stays));
   }
   writer_.add(RecordKind::copy_begin, begin.dump());
   for (std::size_t i = 0; i < names.size(); ++i) {

@@ -27,7 +27,8 @@ std::string TableShape::columns_json() const {
                    {"default", column.default_value ? json(*column.default_value) : json()},
                    {"generated", column.generated},
                    {"identity", column.identity},
-                   {"key", column.key}});
+                   {"key", column.key},
+                   {"refuse", column.refuse}});
   }
   return out.dump();
 }
@@ -55,7 +56,8 @@ Result<TableShape> parse_shape(const QualifiedName& name, std::string_view colum
                              .not_null = flag("not_null"),
                              .generated = flag("generated"),
                              .identity = text("identity").value_or(""),
-                             .key = flag("key")});
+                             .key = flag("key"),
+                             .refuse = flag("refuse")});
   }
   return shape;
 }

@@ -25,6 +25,7 @@ struct ColumnShape {
   bool generated = false;  // by an expression: never travels
   std::string identity;    // "a" always, "d" by default, or none
   bool key = false;        // of the primary key
+  bool refuse = false;     // a row where it is set stays in the master region
 
   friend bool operator==(const ColumnShape&, const ColumnShape&) = default;
 };
