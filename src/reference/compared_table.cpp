@@ -73,6 +73,17 @@ std::string ComparedTable::quoted() const {
   return pg::quote_identifier(schema) + "." + pg::quote_identifier(name);
 }
 
+void ComparedTable::keep_columns_of(const ComparedTable& other) {
+  const auto first = columns.begin() + static_cast<std::ptrdiff_t>(key_columns);
+  columns.erase(std::remove_if(first, columns.end(),
+                               [&](const ComparedColumn& column) {
+                                 return std::ranges::find(other.columns, column.name,
+                                                          &ComparedColumn::name) ==
+                                        other.columns.end();
+                               }),
+                columns.end());
+}
+
 std::string ComparedTable::difference_from(const ComparedTable& other) const {
   for (std::size_t i = 0; i < std::max(columns.size(), other.columns.size()); ++i) {
     if (i >= columns.size()) return fmt::format("column {} is there alone", other.columns[i].name);

@@ -37,6 +37,8 @@ struct ComparedTable {
   std::string label() const {
     return schema + "." + name;
   }  // for people, and as its name everywhere
+  // Without the columns beyond the key that `other` does not have.
+  void keep_columns_of(const ComparedTable& other);
   // The same columns and key: the two can be compared. What is different, or "".
   std::string difference_from(const ComparedTable& other) const;
 };

@@ -88,10 +88,12 @@ Result<void> Comparison::match_tables() {
   }
   // Here the filter has no say: a row that must not travel is extra wherever it is.
   for (ComparedTable& table : tables_) table.filter.clear();
-  for (const ComparedTable& table : tables_) {
+  for (ComparedTable& table : tables_) {
     TableOutcome& outcome = outcomes_.emplace_back(TableOutcome{.table = table.label()});
     const auto theirs = std::ranges::find_if(
         opened_.tables, [&](const ComparedTable& other) { return other.label() == table.label(); });
+    // Columns that do not travel are this region's own affair, as for the stream.
+    if (theirs != opened_.tables.end()) table.keep_columns_of(*theirs);
     std::string wrong;
     if (theirs == opened_.tables.end())
       wrong = "it is no enforced reference table in the master region";
