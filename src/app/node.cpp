@@ -8,6 +8,7 @@
 #include "app/node_compare.h"
 #include "app/node_files.h"
 #include "app/node_handlers.h"
+#include "app/node_metrics.h"
 #include "app/peer_certificates.h"
 #include "app/roles_file.h"
 #include "audit/ledger.h"
@@ -293,6 +294,7 @@ struct Node::Parts {
              [this](std::string_view name) {
                if (peer_keys != nullptr) peer_keys->unknown_key(name);
              }}));
+    if (applier != nullptr) show_reference(door->metrics(), *applier);
     return {};
   }
 
