@@ -415,6 +415,7 @@ void Node::announce_drain() { parts_->door->announce_drain(); }
 std::size_t Node::drain() {
   parts_->follower->release_waiting();  // peers that wait for news are under way as well
   if (parts_->publisher != nullptr) parts_->publisher->stop();
+  if (parts_->comparisons != nullptr) parts_->comparisons->stop();
   return parts_->door->drain(parts_->config.drain_ms);
 }
 
@@ -424,6 +425,7 @@ void Node::stop() {
   parts_->compare_worker.reset();
   if (parts_->applier != nullptr) parts_->applier->stop();
   if (parts_->publisher != nullptr) parts_->publisher->stop();
+  if (parts_->comparisons != nullptr) parts_->comparisons->stop();
   if (parts_->follower != nullptr) parts_->follower->stop();
   parts_->peer_keys.reset();
   parts_->external_keys.reset();

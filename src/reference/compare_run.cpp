@@ -69,7 +69,8 @@ CompareRun::CompareRun(const CompareRunOptions& options, pg::Connection connecti
 CompareRun::~CompareRun() = default;  // the thread is asked to stop, and joined
 
 Result<std::unique_ptr<CompareRun>> CompareRun::open(const CompareRunOptions& options,
-                                                     const CompareOpen& request) {
+                                                     const CompareOpen& request,
+                                                     const std::stop_token& stop) {
   std::unique_ptr<CompareRun> run(new CompareRun(options, TRY(pg::Connection::open(options.dsn))));
   run->region_ = request.region;
   pg::Connection& connection = run->connection_;
@@ -79,7 +80,7 @@ Result<std::unique_ptr<CompareRun>> CompareRun::open(const CompareRunOptions& op
     return !request.tables.empty() &&
            std::ranges::find(request.tables, table.label()) == request.tables.end();
   });
-  TRY(wait_for_writers(connection, tables, options.writers_ms));
+  TRY(wait_for_writers(connection, tables, options.writers_ms, stop));
   TRY(connection.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
   const auto lsn = TRY(
       connection.query("SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::text"));
@@ -92,7 +93,7 @@ Result<std::unique_ptr<CompareRun>> CompareRun::open(const CompareRunOptions& op
   TRY(beating.query("SELECT domicile.beat_reference()"));
   run->hash_ = TRY(digest::KeyedHash::create(run->opened_.key));
   run->thread_ = std::jthread([self = run.get(), rate = request.rows_per_second](
-                                  const std::stop_token& stop) { self->scan_all(stop, rate); });
+                                  const std::stop_token& over) { self->scan_all(over, rate); });
   return run;
 }
 

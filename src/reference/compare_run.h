@@ -24,7 +24,8 @@ struct CompareRunOptions {
 class CompareRun {
  public:
   static Result<std::unique_ptr<CompareRun>> open(const CompareRunOptions& options,
-                                                  const CompareOpen& request);
+                                                  const CompareOpen& request,
+                                                  const std::stop_token& stop);
   ~CompareRun();
 
   const CompareOpened& opened() const { return opened_; }

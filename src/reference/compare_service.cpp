@@ -55,7 +55,8 @@ Result<CompareOpened> CompareService::open(const CompareOpen& request) {
                   "compare_busy");
   }
   over.clear();
-  std::shared_ptr<CompareRun> run = TRY(CompareRun::open(options_.run, request));
+  std::shared_ptr<CompareRun> run =
+      TRY(CompareRun::open(options_.run, request, stopping_.get_token()));
   const std::lock_guard lock(mutex_);
   runs_[run->opened().run] = run;
   return run->opened();

@@ -17,6 +17,8 @@ class CompareService final : public CompareMaster {
   };
   explicit CompareService(Options options);
   ~CompareService() override;
+  // Nobody waits in open() any more: the node is about to stop. From any thread.
+  void stop() { stopping_.request_stop(); }
 
   Result<CompareOpened> open(const CompareOpen& request) override;
   Result<ScanProgress> progress(const std::string& run, std::chrono::milliseconds at_most) override;
@@ -34,6 +36,7 @@ class CompareService final : public CompareMaster {
   void reap(const std::stop_token& stop);
 
   Options options_;
+  std::stop_source stopping_;
   std::mutex mutex_;
   std::condition_variable_any nobody_;
   std::map<std::string, std::shared_ptr<CompareRun>> runs_;
