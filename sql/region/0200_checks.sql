@@ -177,7 +177,8 @@ SET search_path = pg_catalog, pg_temp AS $$
   SELECT 'tls', coalesce((SELECT s.ssl::text FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()), 'false')
   UNION ALL SELECT 'client_address', coalesce(host(inet_client_addr()), 'socket')
   UNION ALL SELECT 'walsender', format('%s from %s', coalesce(r.usename::text, 'unknown'), coalesce(host(r.client_addr), 'unknown address'))
-            FROM pg_stat_replication r
+            FROM pg_stat_replication r  -- whoever reads by a logical slot is no replica: the slot is looked at
+            WHERE NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
   UNION ALL SELECT 'physical_slot', s.slot_name::text FROM pg_replication_slots s WHERE s.slot_type = 'physical'
   UNION ALL SELECT n, current_setting(n) FROM unnest(ARRAY['archive_mode', 'log_min_error_statement', 'log_parameter_max_length_on_error',
             'max_prepared_transactions', 'server_version_num']) n

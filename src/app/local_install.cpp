@@ -151,13 +151,10 @@ Result<void> write_checks_file(LocalContext& context, const std::vector<LocalPos
     text += fmt::format(
         "\n[[region]]\nname = \"{}\"\ndsn_file = "
         "\"regions/{}/secrets/checker.dsn\"\nsystem_identifier = \"{}\"\n"
-        "database_id = \"{}\"\nurl = \"{}\"\nca_file = \"ca.pem\"\nroles = [\"{}\", \"{}\"]\n{}"
+        "database_id = \"{}\"\nurl = \"{}\"\nca_file = \"ca.pem\"\nroles = [\"{}\", \"{}\"]\n"
         "server_log = \"{}, on this machine\"\n",
         id, id, status.system_identifier, status.database_id, context.url(local),
         context.role("installer"), reference_role(context, local),
-        local.region.master
-            ? fmt::format("replicas = [\"{} from 127.0.0.1\"]\n", reference_role(context, local))
-            : "",
         context.paths.log(id + "-postgresql").string());
   }
   return write_owned(context.paths.checks(), text, context.self, 0644);
