@@ -22,9 +22,9 @@ import time
 
 import psycopg
 
-from tour_support import Client, Domicile, Tour, claims_of, wait_until
+from tour_reference import reference_data
+from tour_support import CANADA, US, Client, Domicile, Tour, claims_of, sql_outcome, wait_until
 
-CANADA, US = "ca-central-1", "us-east-1"
 ORGANIZATIONS = {  # key: slug, region, name, country
     "101": ("maple-school", CANADA, "Maple School", "CA"),
     "102": ("birch-college", CANADA, "Birch College", "CA"),
@@ -88,20 +88,6 @@ class Regions:
         if forge:
             secret = secrets.token_bytes(32)
         return head + "~" + hmac.new(secret, head.encode(), hashlib.sha256).hexdigest()
-
-
-def sql_outcome(connection: psycopg.Connection, *statements) -> str:
-    """What the last statement came to: its first value, or SQLSTATE and message."""
-    try:
-        with connection, connection.transaction():
-            for statement in statements:
-                text, parameters = statement if isinstance(statement, tuple) else (statement, None)
-                cursor = connection.execute(text, parameters)
-            if cursor.description:
-                return str(cursor.fetchone()[0])
-            return f"{cursor.rowcount} rows" if cursor.rowcount >= 0 else (cursor.statusmessage or "done").lower()
-    except psycopg.Error as error:
-        return f"{error.sqlstate}: {error.diag.message_primary or error}"
 
 
 # ---- chapters -----------------------------------------------------------------------------------
@@ -296,30 +282,6 @@ def in_the_database(tour: Tour, regions: Regions, made: dict[str, int]):
                        for table in ("course", "lesson", "assessment", "question", "membership", "enrolment", "attempt",
                                      "answer", "daily_report", "course_template"))
         tour.expect(f"rows of the other region's organizations in {region}, all tables", 0, rows)
-
-
-def reference_data(tour: Tour, regions: Regions):
-    tour.chapter("Reference data has one master", "the course library is edited in Canada; the other regions follow")
-    course = "/api/reference/library/GEO-CA"
-
-    def seen(region):
-        return regions.http.send("GET", regions.url(region) + course).json.get("title", "")
-
-    title = f"Geography of Canada, edition {secrets.token_hex(4)}"
-    with regions.sql(CANADA, "owner") as db:
-        db.execute("UPDATE learning.library_course SET title = %s, price = price + 0.01, updated_at = now() WHERE code = 'GEO-CA'", [title])
-        begin = time.monotonic()
-    wait_until(lambda: seen(US) == title, 30, "the change is seen in the US")
-    took = (time.monotonic() - begin) * 1000
-    tour.expect("a course is changed in Canada, and read at the US door", "within 2 s", f"after {took:.0f} ms", held=took < 2000)
-    for who, called in (("owner", "the tables' owner"), ("superuser", "superuser")):
-        got = sql_outcome(regions.sql(US, who), "UPDATE learning.library_course SET title = 'Elsewhere' WHERE code = 'GEO-CA'")
-        tour.expect(f"a write to it in the US, as {called}", "23514", got, held=got.startswith("23514"))
-    drift(tour, regions, title, seen)
-    with regions.sql(US, "node") as db:
-        state, last, p50, p99 = db.execute("SELECT state, lag_ms_last, lag_ms_p50, lag_ms_p99 FROM domicile.reference_status").fetchone()
-    tour.expect("how far the US is behind, by heartbeat", "streaming, p99 below 2000 ms", f"{state}, last {last} ms, p50 {p50} ms, p99 {p99} ms",
-                held=state == "streaming" and p99 is not None and p99 < 2000)
 
 
 def epochs(tour: Tour, regions: Regions, tokens: dict[str, str]):

@@ -11,6 +11,10 @@ import sys
 import time
 import urllib.parse
 
+import psycopg
+
+CANADA, US = "ca-central-1", "us-east-1"
+
 
 class Tour:
     """Says what is tried, what is expected and what happened; counts what held."""
@@ -144,6 +148,20 @@ class Domicile:
             self.json("user", "set-password", *common, stdin=password + "\n")
         else:
             self.json("user", "create", *common, "--role", role, stdin=password + "\n")
+
+
+def sql_outcome(connection: psycopg.Connection, *statements) -> str:
+    """What the last statement came to: its first value, or SQLSTATE and message."""
+    try:
+        with connection, connection.transaction():
+            for statement in statements:
+                text, parameters = statement if isinstance(statement, tuple) else (statement, None)
+                cursor = connection.execute(text, parameters)
+            if cursor.description:
+                return str(cursor.fetchone()[0])
+            return f"{cursor.rowcount} rows" if cursor.rowcount >= 0 else (cursor.statusmessage or "done").lower()
+    except psycopg.Error as error:
+        return f"{error.sqlstate}: {error.diag.message_primary or error}"
 
 
 def claims_of(token: str) -> dict:
