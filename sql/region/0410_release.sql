@@ -132,11 +132,13 @@ BEGIN
 END
 $$;
 
--- published_release is written by a publication in the master region, and by the applier elsewhere.
+-- published_release is written by a publication in the master region, by the applier elsewhere, and by a restore.
 CREATE FUNCTION domicile_private.published_release_writable() RETURNS trigger LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF NOT domicile.region_master() THEN
+  IF EXISTS (SELECT FROM domicile_private.upgrade u WHERE u.transaction = pg_current_xact_id_if_assigned()) THEN
+    RETURN NULL;
+  ELSIF NOT domicile.region_master() THEN
     PERFORM domicile.reference_writable();
   ELSIF TG_OP <> 'INSERT' OR NOT domicile_private.is_releasing('publish') THEN
     RAISE EXCEPTION 'domicile: % on domicile.published_release is refused', TG_OP USING ERRCODE = '42501';

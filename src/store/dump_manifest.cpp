@@ -47,9 +47,10 @@ bool of_guard(const catalog::QualifiedName& name) {
 }  // namespace
 
 bool is_dumped(const catalog::QualifiedName& of_guard) {
-  static constexpr std::array kTables = {"organization", "known_violation", "observation",
-                                         "maintenance",  "maintenance_act", "former",
-                                         "restored"};
+  static constexpr std::array kTables = {"organization",  "known_violation", "observation",
+                                         "maintenance",   "maintenance_act", "former",
+                                         "restored",      "release",         "release_part",
+                                         "release_table", "release_change",  "published_release"};
   return of_guard.schema == "domicile_directory" ||
          (of_guard.schema == "domicile_private" && of_guard.name == "context_key") ||
          (of_guard.schema == "domicile" &&

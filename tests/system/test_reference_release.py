@@ -4,7 +4,8 @@ import subprocess
 
 import psycopg
 import pytest
-from support.domicile import binary
+from support.domicile import binary, domicile
+from support.dumped import another_server, dsn
 from support.releases import RENAME, approved, built, everything, holds, region, release, rows, state_of  # noqa: F401
 
 
@@ -209,3 +210,42 @@ def test_foreign_keys_and_keys_that_move_keep_their_order(region):
     assert sorted(r.split(",")[2] for r in after["city"]) == ["Recife", "Toronto"]
     release(region, "ann", "rollback")
     assert everything(region) == before
+
+
+def test_releases_go_along_with_a_dump(region, tmp_path):
+    approved(region, "spring", RENAME, "INSERT INTO app.part VALUES (5, 'five')")
+    release(region, "ann", "publish", "spring")
+    release(region, "ann", "create", "summer")
+    before = everything(region)
+    domicile("-q", "dump", tmp_path / "dump", "--dsn", region.dsn())
+    elsewhere = another_server()
+    try:
+        elsewhere.create_database("app", owner="installer")
+        with elsewhere.connect() as c:
+            c.execute("CREATE ROLE ann LOGIN PASSWORD 'secret'; CREATE ROLE bob LOGIN PASSWORD 'secret'")
+        domicile("-q", "restore", tmp_path / "dump", "--dsn", dsn(elsewhere), "--master")
+        restored = Restored(elsewhere)
+        domicile("-q", "region", "init", "--dsn", dsn(elsewhere), "--region", "ca", "--master", "--catalog", region.catalog_file, "--app-role", "pool",
+                 "--node-role", "node")
+        with elsewhere.connect("app") as c:
+            c.execute("GRANT domicile_editor TO ann, bob")
+            assert c.execute("SELECT name, number FROM domicile.reference_release()").fetchone() == ("spring", 1)
+        assert everything(restored) == before and state_of(restored, "summer") == "draft"
+        release(restored, "bob", "rollback")
+        assert "(US,U.S.)" in rows(restored, "country") and rows(restored, "part") == []
+        release(restored, "ann", "create", "autumn")  # numbers go on
+    finally:
+        elsewhere.drop()
+
+
+class Restored:
+    """What the helpers need of a region."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def dsn(self, user: str) -> str:
+        return dsn(self.cluster, user)
+
+    def connect(self, user: str = "postgres", **kwargs):
+        return self.cluster.connect("app", user, None if user == "postgres" else "secret", **kwargs)
