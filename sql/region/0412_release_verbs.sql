@@ -41,6 +41,8 @@ BEGIN
   IF NOT domicile.region_master() THEN
     RAISE EXCEPTION 'domicile: releases are made and published in the master region' USING ERRCODE = '55000',
       HINT = 'Name the master region''s database.';
+  ELSIF create_release.name !~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$' THEN
+    RAISE EXCEPTION 'domicile: a release''s name is 1 to 63 letters, digits, dots, dashes and underscores, and begins with a letter or digit' USING ERRCODE = '22023';
   END IF;
   INSERT INTO domicile.release (name, note, authors) VALUES (create_release.name, create_release.note, ARRAY[session_user::text]) ON CONFLICT DO NOTHING;
   IF FOUND THEN
@@ -67,10 +69,11 @@ BEGIN
            WHERE r.release = of LOOP
     IF NOT t.may THEN
       RAISE EXCEPTION 'domicile: %.% is no enforced reference table any more', t.schema_name, t.table_name USING ERRCODE = '55000',
-        HINT = 'Discard the release and make it anew.';
+        HINT = 'A release is tied to its tables as they were: make a new one.';
     ELSIF t.now <> t.columns THEN
       RAISE EXCEPTION 'domicile: the columns of %.% are not those that the release was made with', t.schema_name, t.table_name USING ERRCODE = '55000',
-        DETAIL = format('Then: %s. Now: %s.', t.columns, t.now), HINT = 'Discard the release and make it anew.';
+        DETAIL = format('Then: %s. Now: %s.', t.columns, t.now),
+        HINT = 'A release is tied to its tables as they were: make a new one.';
     END IF;
   END LOOP;
 END

@@ -103,6 +103,12 @@ def test_columns_that_changed_since_are_refused(region):
     release(region, "ann", "publish", "spring")
 
 
+@pytest.mark.parametrize("name", ["", " ", "-x", "a b", "ä", "x" * 64, "a;b", "a'b"])
+def test_a_name_that_is_none_is_refused(region, name):
+    done = subprocess.run([str(binary()), "reference", "release", "create", "--dsn", region.dsn("ann"), "--", name], text=True, capture_output=True)
+    assert done.returncode == 2 and ("1 to 63 letters" in done.stderr or "required" in done.stderr), done.stderr
+
+
 def test_only_editors_work_with_releases_and_nobody_forges_one(region):
     assert "domicile_editor" in release(region, "stranger", "create", "spring", code=1)
     assert "domicile_editor" in release(region, "pool", "list", code=1)
