@@ -181,6 +181,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   UNION ALL
   SELECT 'not_published', r.named, 'the publication leaves some of its rows out', 'report' FROM r WHERE r.prqual IS NOT NULL
   UNION ALL
+  SELECT 'not_published', r.named, format('the publication leaves its column %I out, which no link keeps at home', a.attname), 'report'
+  FROM r JOIN pg_attribute a ON a.attrelid = r.rel AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+  WHERE r.prattrs IS NOT NULL AND a.attnum <> ALL (r.prattrs) AND NOT EXISTS (
+    SELECT FROM domicile.reference_link l WHERE l.schema_name = r.nspname AND l.table_name = r.relname AND l.column_name = a.attname AND l.rule = 'drop')
+  UNION ALL
   SELECT 'not_published', p.label, 'the publication leaves some kinds of change out', 'report' FROM p
   WHERE p.ours AND NOT (p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate)
   UNION ALL

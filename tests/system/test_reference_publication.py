@@ -79,6 +79,14 @@ def test_it_follows_the_catalog(region):
         assert c.execute("SELECT table_name, column_name, rule FROM domicile.reference_link ORDER BY 2").fetchall() == [
             ("unit", "made_by", "drop"), ("unit", "seen_by", "refuse")]
     assert violations(region) == []
+    # A column that comes later does not travel before the list has it: that is reported.
+    sql(region, "ALTER TABLE app.unit ADD COLUMN later int")
+    assert [(v[1], v[3]) for v in violations(region) if "later" in v[2]] == [("app.unit", "report")]
+    region.init("--master")
+    assert published(region)["app.unit"] == ["id", "seen_by", "later"] and violations(region) == []
+    sql(region, "ALTER TABLE app.unit DROP COLUMN later CASCADE")  # takes the table out of the publication
+    assert {v[0] for v in violations(region)} == {"not_published"}
+    region.init("--master")
     # A mode that is changed alone takes its table out, and in again.
     region.run("observe", "--catalog", region.catalog_file, "--table", "app.unit")
     assert published(region) == {"app.country": None} and violations(region) == []
