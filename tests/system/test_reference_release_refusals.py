@@ -201,16 +201,23 @@ def test_a_hundred_thousand_rows(region):
     assert rows(region, "country") == ["(CA,Canada)", "(US,U.S.)"]
 
 
-@pytest.mark.parametrize("verb", ["add", "publish", "rollback"])
-def test_whoever_is_killed_in_the_middle_leaves_nothing_half_done(region, verb):
-    """The backend dies while it waits in the middle of the step; the same command then does it whole."""
+KILLED_AT = {
+    "add": ("app.part", "domicile_private.captured", "domicile.release", "domicile.release_change", "domicile.release_part", "domicile_directory.outbox"),
+    "publish": ("app.country", "app.part", "domicile.release", "domicile.release_change", "domicile.published_release", "domicile_directory.outbox"),
+    "rollback": ("app.country", "app.part", "domicile.release", "domicile.release_change", "domicile.published_release", "domicile_directory.outbox"),
+}
+
+
+@pytest.mark.parametrize("verb,at", [(verb, at) for verb, tables in KILLED_AT.items() for at in tables])
+def test_whoever_is_killed_in_the_middle_leaves_nothing_half_done(region, verb, at):
+    """The backend dies while it waits for a table that the step comes to; the same command then does it whole."""
     approved(region, "spring", RENAME, "INSERT INTO app.part VALUES (1, 'one')")
     if verb == "rollback":
         release(region, "ann", "publish", "spring")
     before, state = everything(region), state_of(region, "spring")
     arguments = ("add", "spring", "--sql", "UPDATE app.part SET name = 'uno'") if verb == "add" else (verb, "spring")
     with region.connect() as blocker:
-        blocker.execute("BEGIN; LOCK TABLE app.part IN ACCESS EXCLUSIVE MODE")
+        blocker.execute(f"BEGIN; LOCK TABLE {at} IN ACCESS EXCLUSIVE MODE")
         step = subprocess.Popen([str(binary()), "reference", "release", *arguments, "--dsn", region.dsn("ann")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with region.connect() as watcher:
             while not watcher.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'ann' AND wait_event_type = 'Lock'").fetchone()[0]:
@@ -235,3 +242,34 @@ def test_a_region_that_is_not_the_master_makes_no_release(tmp_path):
         assert release(region, "ann", "current")["release"] == ""
     finally:
         region.drop()
+
+
+def at_once(region, *calls):
+    """The same moment for all: they wait for one lock, which is let go when every one of them does."""
+    with region.connect() as gate:
+        gate.execute("SELECT pg_advisory_lock(hashtextextended('domicile.release', 0))")
+        started = [subprocess.Popen([str(binary()), "-q", "--output", "json", "reference", "release", *arguments, "--dsn", region.dsn(person)],
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for person, *arguments in calls]
+        while gate.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()[0] < len(calls):
+            assert all(p.poll() is None for p in started), [p.communicate() for p in started if p.poll() is not None]
+        gate.execute("SELECT pg_advisory_unlock_all()")
+        return [(p.wait(60), *p.communicate()) for p in started]
+
+
+def test_two_who_publish_at_once_publish_once(region):
+    approved(region, "spring", RENAME)
+    ended = at_once(region, ("ann", "publish", "spring"), ("eve", "publish", "spring"), ("bob", "publish", "spring"))
+    assert [code for code, _, _ in ended] == [0, 0, 0], ended
+    assert sorted('"repeated": true' in out for _, out, _ in ended) == [False, True, True]
+    assert holds(region) == ("spring", 1)
+
+
+def test_of_two_releases_of_one_row_one_is_published(region):
+    approved(region, "spring", RENAME)
+    approved(region, "summer", "UPDATE app.country SET name = 'America' WHERE code = 'US'")
+    ended = at_once(region, ("ann", "publish", "spring"), ("eve", "publish", "summer"))
+    assert sorted(code for code, _, _ in ended) == [0, 1], ended
+    assert [err for code, _, err in ended if code == 1 and "another one now" in err]
+    name, number = holds(region)
+    assert number == 1 and state_of(region, name) == "published"
+    assert rows(region, "country")[1] == {"spring": '(US,"United States")', "summer": "(US,America)"}[name]
