@@ -156,7 +156,8 @@ BEGIN
                          (lag(s.schema_name) OVER o, lag(s.table_name) OVER o, lag(s.kind) OVER o, lag(s.again) OVER o) AS breaks
                   FROM (SELECT c.n, c.schema_name, c.table_name,
                                CASE WHEN NOT backwards OR c.operation = 'U' THEN c.operation WHEN c.operation = 'I' THEN 'D'::"char" ELSE 'I'::"char" END AS kind,
-                               row_number() OVER (PARTITION BY c.schema_name, c.table_name, c.old_key ORDER BY c.n) AS again
+                               CASE WHEN c.old_key <> c.new_key THEN -c.n  -- a key that moves goes alone
+                                    ELSE row_number() OVER (PARTITION BY c.schema_name, c.table_name, c.old_key ORDER BY c.n) END AS again
                         FROM domicile.release_change c WHERE c.release = of) s
                   WINDOW o AS (ORDER BY s.n)) w) g
       GROUP BY g.run, g.schema_name, g.table_name, g.kind) f
@@ -177,8 +178,8 @@ BEGIN
 END
 $fn$;
 
--- Rows that are not as the release has them: `before` it (as its author saw them) or `after` it. `there` is the row's
--- text now, NULL when it is gone.
+-- Rows that are not as the release has them: `before` it (as its author saw them) or `after` it. A key that a row moved to
+-- was free before; one that it left is free afterwards. `there` is the row's text now, NULL when it is gone.
 CREATE FUNCTION domicile_private.release_differences(of bigint, moment text) RETURNS TABLE (label text, key text, wanted text, there text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'iso_8601' SET timezone = 'UTC'
 SET extra_float_digits = 1 SET bytea_output = 'hex' SET xmloption = 'content' SET lc_monetary = 'C' AS $fn$
@@ -191,12 +192,15 @@ BEGIN
     RETURN QUERY EXECUTE format($sql$
       SELECT %1$L::text, x.key, x.wanted, (d.*)::text
       FROM (SELECT e.key, e.wanted, coalesce(e.wanted, e.image)::%1$s AS r
-            FROM (SELECT DISTINCT ON (c.%2$s) c.%2$s AS key, c.%3$s AS wanted, c.%4$s AS image FROM domicile.release_change c
-                  WHERE c.release = $1 AND c.schema_name = $2 AND c.table_name = $3 ORDER BY c.%2$s, c.n %5$s) e OFFSET 0) x
-      LEFT JOIN %1$s d ON %6$s
+            FROM (SELECT DISTINCT ON (k.key) k.key, k.wanted, k.image FROM domicile.release_change c
+                  CROSS JOIN LATERAL (SELECT c.%2$s_key, c.%2$s_row, coalesce(c.%2$s_row, c.%3$s_row)
+                                      UNION ALL SELECT c.%3$s_key, NULL, c.%3$s_row WHERE c.old_key <> c.new_key) k (key, wanted, image)
+                  WHERE c.release = $1 AND c.schema_name = $2 AND c.table_name = $3
+                  ORDER BY k.key, c.n %4$s) e OFFSET 0) x
+      LEFT JOIN %1$s d ON %5$s
       WHERE (d.*)::text IS DISTINCT FROM x.wanted$sql$,
-      shape.label, CASE moment WHEN 'before' THEN 'old_key' ELSE 'new_key' END, CASE moment WHEN 'before' THEN 'old_row' ELSE 'new_row' END,
-      CASE moment WHEN 'before' THEN 'new_row' ELSE 'old_row' END, CASE moment WHEN 'before' THEN 'ASC' ELSE 'DESC' END,
+      shape.label, CASE moment WHEN 'before' THEN 'old' ELSE 'new' END, CASE moment WHEN 'before' THEN 'new' ELSE 'old' END,
+      CASE moment WHEN 'before' THEN 'ASC' ELSE 'DESC' END,
       (SELECT string_agg(format('d.%1$I = (x.r).%1$I', k), ' AND ') FROM unnest(shape.keys) k))
     USING of, t.schema_name, t.table_name;
   END LOOP;

@@ -212,6 +212,28 @@ def test_foreign_keys_and_keys_that_move_keep_their_order(region):
     assert everything(region) == before
 
 
+def test_rows_whose_keys_move(region):
+    with region.connect() as c:
+        c.execute("INSERT INTO app.part VALUES (1, 'one'), (2, 'two'), (4, 'four'); INSERT INTO app.country VALUES ('A,\"B', 'odd'), (' x', 'blank')")
+    before = everything(region)
+    approved(region, "moves",
+             "UPDATE app.part SET id = 3 WHERE id = 1; UPDATE app.part SET name = 'three' WHERE id = 3; UPDATE app.part SET id = 1 WHERE id = 2;"
+             "UPDATE app.part SET id = 2 WHERE id = 3; INSERT INTO app.part VALUES (3, 'new')",
+             "UPDATE app.part SET id = id + 100",  # into the other partition
+             "DELETE FROM app.part WHERE id = 104; INSERT INTO app.part VALUES (4, 'again'); UPDATE app.part SET id = 104 WHERE id = 4",
+             "UPDATE app.country SET code = code || '!' WHERE code NOT IN ('CA', 'US'); UPDATE app.country SET name = code WHERE code LIKE '%!'")
+    release(region, "ann", "publish", "moves")
+    assert rows(region, "part") == ["(101,two)", "(102,three)", "(103,new)", "(104,again)"]
+    with region.connect() as c:
+        assert c.execute("SELECT code, name FROM app.country WHERE code LIKE '%!' ORDER BY 1").fetchall() == [(" x!", " x!"), ('A,"B!', 'A,"B!')]
+    release(region, "ann", "rollback")
+    assert everything(region) == before
+    # A key that the release needs free is taken by somebody else.
+    with region.connect() as c:
+        c.execute("UPDATE domicile.release SET state = 'approved'; INSERT INTO app.country VALUES (' x!', 'taken')")
+    assert "it is there already" in release(region, "ann", "publish", "moves", code=1)
+
+
 def test_releases_go_along_with_a_dump(region, tmp_path):
     approved(region, "spring", RENAME, "INSERT INTO app.part VALUES (5, 'five')")
     release(region, "ann", "publish", "spring")
