@@ -212,13 +212,14 @@ BEGIN
 END
 $$;
 
--- Applier: this position is reached with the transaction that calls it.
-CREATE FUNCTION domicile.reach_reference(reached pg_lsn, schemas text[], tables text[], ins bigint[], upd bigint[], del bigint[], conflict bigint[])
+-- Applier: this position is reached with the transaction that calls it, from the one that it began at. So nobody stores
+-- anything twice, whoever else is at work.
+CREATE FUNCTION domicile.reach_reference(before pg_lsn, reached pg_lsn, schemas text[], tables text[], ins bigint[], upd bigint[], del bigint[], conflict bigint[])
 RETURNS void LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  UPDATE domicile.reference_source s SET position = reached WHERE s.position <= reached;
+  UPDATE domicile.reference_source s SET position = reached WHERE s.position = before;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'domicile: the position of the reference data is past % already', reached USING ERRCODE = '40001',
+    RAISE EXCEPTION 'domicile: the position of the reference data is no longer %', before USING ERRCODE = '40001',
       HINT = 'Another applier is at work on this database.';
   END IF;
   IF cardinality(schemas) > 0 THEN
@@ -226,6 +227,17 @@ BEGIN
       conflicts = t.conflicts + w.c, last_change_at = clock_timestamp()
     FROM unnest(schemas, tables, ins, upd, del, conflict) w(s, t, i, u, d, c) WHERE (t.schema_name, t.table_name) = (w.s, w.t);
   END IF;
+END
+$$;
+
+-- Node: which of several nodes works. An advisory lock for as long as the connection lives; when somebody holds it who is no
+-- applier (any session may), it counts for nothing.
+CREATE FUNCTION domicile.take_reference_turn(turn bigint) RETURNS boolean LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  RETURN pg_try_advisory_lock(turn) OR NOT EXISTS (
+    SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database JOIN pg_stat_activity a ON a.pid = l.pid JOIN pg_roles r ON r.oid = a.usesysid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND d.datname = current_database() AND l.pid <> pg_backend_pid()
+      AND (l.classid::bigint << 32 | l.objid::bigint) = turn AND NOT r.rolsuper AND pg_has_role(r.oid, 'domicile_reference', 'member'));
 END
 $$;
 
@@ -264,7 +276,7 @@ BEGIN
   FOREACH signature IN ARRAY ARRAY['reference_tables()', 'reference_columns()', 'reference_keys()', 'reference_sequences()', 'beat_reference()',
       'note_reference_peer(text, name, text, text, text, pg_lsn, bigint, bigint)', 'note_reference_finding(text, text, text)',
       'resolve_reference_findings(text[], text)', 'require_reference(text[], text[])',
-      'reach_reference(pg_lsn, text[], text[], bigint[], bigint[], bigint[], bigint[])', 'resync_reference()', 'accept_reference_master()'] LOOP
+      'reach_reference(pg_lsn, pg_lsn, text[], text[], bigint[], bigint[], bigint[], bigint[])', 'resync_reference()', 'accept_reference_master()', 'take_reference_turn(bigint)'] LOOP
     EXECUTE format('REVOKE EXECUTE ON FUNCTION domicile.%s FROM PUBLIC', signature);
   END LOOP;
 END
@@ -274,7 +286,8 @@ GRANT EXECUTE ON FUNCTION domicile.reference_tables(), domicile.reference_column
   domicile.note_reference_finding(text, text, text), domicile.resolve_reference_findings(text[], text), domicile.region_status() TO domicile_publisher;
 GRANT EXECUTE ON FUNCTION domicile.reference_tables(), domicile.reference_columns(), domicile.reference_keys(), domicile.reference_sequences(),
   domicile.note_reference_finding(text, text, text), domicile.resolve_reference_findings(text[], text), domicile.require_reference(text[], text[]),
-  domicile.reach_reference(pg_lsn, text[], text[], bigint[], bigint[], bigint[], bigint[]), domicile.region_status() TO domicile_reference;
+  domicile.reach_reference(pg_lsn, pg_lsn, text[], text[], bigint[], bigint[], bigint[], bigint[]), domicile.region_status(),
+  domicile.take_reference_turn(bigint) TO domicile_reference;
 GRANT EXECUTE ON FUNCTION domicile.resync_reference(), domicile.accept_reference_master(), domicile.reference_tables() TO domicile_node;
 GRANT SELECT ON domicile.reference_status, domicile.reference_table, domicile.reference_quarantine, domicile.reference_finding,
   domicile.reference_peer, domicile.reference_source, domicile.reference_beat, domicile.reference_link TO domicile_node, domicile_publisher, domicile_reference;

@@ -298,7 +298,7 @@ SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   r domicile.release;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('domicile.release', 0));
+  LOCK TABLE domicile.published_release IN SHARE ROW EXCLUSIVE MODE;  -- one at a time, and no lock that others could hold
   r := domicile_private.take_release(publish_release.name);
   IF r.state = 'published' THEN
     SELECT max(p.number), true INTO number, repeated FROM domicile.published_release p WHERE p.about = r.name AND p.action = 'publish';
@@ -327,7 +327,7 @@ DECLARE
   r domicile.release;
   last domicile.published_release;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('domicile.release', 0));
+  LOCK TABLE domicile.published_release IN SHARE ROW EXCLUSIVE MODE;  -- one at a time, and no lock that others could hold
   SELECT * INTO last FROM domicile.published_release p ORDER BY p.number DESC LIMIT 1;
   IF coalesce(last.name, '') = '' AND rollback_release.name IS NULL THEN
     RAISE EXCEPTION 'domicile: no release is published' USING ERRCODE = '55000';

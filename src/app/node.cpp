@@ -158,8 +158,10 @@ struct Node::Parts {
     if (secrets.reference_dsn.empty()) return;
     if (config.registry_source == RegistrySource::postgresql) {
       publisher = std::make_unique<reference::Publisher>(
-          reference::PublisherOptions{
-              .dsn = secrets.reference_dsn, .region = config.region, .gate = peer_gate(secrets)},
+          reference::PublisherOptions{.dsn = secrets.reference_dsn,
+                                      .region = config.region,
+                                      .gate = peer_gate(secrets),
+                                      .slot_limit_bytes = config.reference_slot_limit_mib << 20},
           *ledger, clock);
       comparisons = make_compare_service(config, secrets.reference_dsn);
       return;
@@ -174,7 +176,8 @@ struct Node::Parts {
                                            .region = config.region,
                                            .ca_file = config.peer_ca_file,
                                            .certificate_file = config.peer_certificate,
-                                           .key_file = config.peer_key}},
+                                           .key_file = config.peer_key},
+                                  .lag_limit = config.reference_lag_limit_ms},
         *ledger, clock);
   }
 

@@ -210,6 +210,9 @@ class Loader {
       reader_.error("reference.compare_at",
                     "must be a time of the UTC day such as \"03:00\", or \"off\"");
     }
+    duration("reference.lag_limit_ms", config_.reference_lag_limit_ms, 100);
+    config_.reference_slot_limit_mib = reader_.integer("reference.slot_limit_mib", 1, 1 << 20)
+                                           .value_or(config_.reference_slot_limit_mib);
     if (config_.reference_dsn_file.empty()) return;
     const bool master = config_.registry_source == RegistrySource::postgresql;
     if (master && config_.peer_client_ca.empty()) {

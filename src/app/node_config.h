@@ -141,6 +141,9 @@ struct NodeConfig {
   std::optional<int>
       compare_at_minute;  // of the UTC day; nullopt: never. Elsewhere than in the master region
 
+  Milliseconds reference_lag_limit_ms{60'000};
+  std::int64_t reference_slot_limit_mib = 1'024;
+
   Path audit_directory;
 };
 

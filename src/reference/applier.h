@@ -34,6 +34,8 @@ struct ApplierOptions {
   PeerOptions peer;
   std::chrono::milliseconds retry_min{100};
   std::chrono::milliseconds retry_max{5'000};
+  std::chrono::milliseconds lag_limit{
+      60'000};                      // what is behind by more, or down for longer, is a finding
   std::size_t piece_rows = 20'000;  // of one transaction that are held in memory
 };
 

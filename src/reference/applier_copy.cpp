@@ -325,15 +325,18 @@ Result<void> Applier::Worker::finish_copy(const std::vector<QualifiedName>& name
                     {name.schema, name.name, wire::format_lsn(at)}));
   }
   if (all) {
-    TRY(sql_->query(
+    const auto moved = TRY(sql_->query(
         "UPDATE domicile.reference_source s SET position = $1::pg_lsn, resync = false, "
         "accept_master = false, region = m.region, "
         "system_identifier = m.system_identifier, timeline = m.timeline, database_id = "
         "m.database_id, state = 'streaming', reason = '', detail = '', "
         "changed_at = pg_catalog.clock_timestamp() FROM "
         "pg_catalog.json_to_record(pg_catalog.current_setting('domicile.reference_master')::json) "
-        "m(region text, system_identifier text, timeline bigint, database_id text)",
-        {wire::format_lsn(at)}));
+        "m(region text, system_identifier text, timeline bigint, database_id text) WHERE "
+        "s.position = $2::pg_lsn",
+        {wire::format_lsn(at), wire::format_lsn(position_)}));
+    if (moved.affected() == 0)
+      return fail(Code::conflict, "another applier was faster", "another_applier");
     reached_ = at;
   }
   TRY(sql_->script("SET LOCAL synchronous_commit = on"));

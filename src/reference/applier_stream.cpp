@@ -294,10 +294,11 @@ Result<void> Applier::Worker::commit(RecordSource& source, Puller& puller) {
   const auto list = [](const std::vector<std::string>& items) {
     return pg::quote_literal(pg::array_literal(items));
   };
-  TRY(sql_->script(fmt::format(
-      "SELECT domicile.reach_reference('{}', {}, {}, {}, {}, {}, {}){}", wire::format_lsn(reached_),
-      list(schemas), list(tables), list(numbers[0]), list(numbers[1]), list(numbers[2]),
-      list(numbers[3]), beat ? "; SET LOCAL synchronous_commit = on" : "")));
+  TRY(sql_->script(
+      fmt::format("SELECT domicile.reach_reference('{}', '{}', {}, {}, {}, {}, {}, {}){}",
+                  wire::format_lsn(position_), wire::format_lsn(reached_), list(schemas),
+                  list(tables), list(numbers[0]), list(numbers[1]), list(numbers[2]),
+                  list(numbers[3]), beat ? "; SET LOCAL synchronous_commit = on" : "")));
   TRY(make_visible(std::move(recorded)));
   position_ = reached_;
   {
@@ -317,6 +318,8 @@ void Applier::Worker::note_lag(RecordSource& source) {
           .count();
   clock_offset_.add(source.frame().clock_offset_us, source.frame().uncertainty_us);
   lag_.add(now + clock_offset_.offset_us() - beat_committed_us_);
+  well_at_ = clock_.steady();
+  watch_limit(std::chrono::milliseconds(lag_.last_us() / 1000), "");
   const std::int64_t last = lag_.last_us() / 1000, p50 = lag_.percentile_us(50) / 1000,
                      p99 = lag_.percentile_us(99) / 1000;
   {

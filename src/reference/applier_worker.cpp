@@ -58,6 +58,7 @@ bool Applier::Worker::stopping() const {
 }
 
 void Applier::Worker::run() {
+  well_at_ = clock_.steady();
   auto pause = options_.retry_min;
   while (!stopping()) {
     const SteadyTime began = clock_.steady();
@@ -78,6 +79,8 @@ void Applier::Worker::run() {
     }
     const bool stop = is_stop(done.error());
     report(stop ? "stopped" : "unreachable", done.error());
+    watch_limit(std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady() - well_at_),
+                done.error().message);
     sql_.reset();
     if (clock_.steady() - began > options_.retry_max * 2) pause = options_.retry_min;
     std::unique_lock lock(mutex_);
@@ -101,10 +104,7 @@ Result<void> Applier::Worker::follow() {
                    "search_path = ''; "
                    "SET lock_timeout = '10s'; SET synchronous_commit = off"));
   // One applier at a time: a second node waits here, and takes over when the first is gone.
-  const auto alone =
-      TRY(sql_->query("SELECT "
-                      "pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('domicile."
-                      "reference.applier', 0))"));
+  const auto alone = TRY(sql_->query("SELECT domicile.take_reference_turn(7236271390284112)"));
   if (!alone.boolean(0, 0))
     return fail(Code::unavailable, "another applier is at work on this database",
                 "another_applier");
@@ -395,6 +395,21 @@ void Applier::Worker::report(std::string_view state, const Error& error) {
       "ELSE contact_at END "
       "WHERE (state, reason, detail) IS DISTINCT FROM ($1, $2, $3)",
       {std::string(state), error.reason, error.message});
+}
+
+// Behind, or down, for longer than is allowed: a finding until it is well again.
+void Applier::Worker::watch_limit(std::chrono::milliseconds behind, const std::string& why) {
+  const bool now = behind > options_.lag_limit;
+  if (now) {
+    raise("lag_limit", "stream",
+          fmt::format("the reference data is {} s behind, more than the {} s allowed{}{}",
+                      behind.count() / 1000, options_.lag_limit.count() / 1000,
+                      why.empty() ? "" : ": ", why),
+          "medium");
+  } else if (behind_ && sql_) {
+    (void)sql_->query("SELECT domicile.resolve_reference_findings(ARRAY['lag_limit'], 'stream')");
+  }
+  behind_ = now;
 }
 
 // A finding, once until it is resolved, with its event.

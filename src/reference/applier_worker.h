@@ -83,6 +83,7 @@ class Applier::Worker {
   void raise(std::string_view kind, const std::string& object, const std::string& detail,
              std::string_view severity);
   void note_lag(RecordSource& source);
+  void watch_limit(std::chrono::milliseconds behind, const std::string& why);
 
   const ApplierOptions options_;
   domain::EventSink& events_;
@@ -118,6 +119,8 @@ class Applier::Worker {
   Lag lag_;
   ClockOffset clock_offset_;
   SteadyTime orders_at_{};
+  SteadyTime well_at_{};  // when a heartbeat was stored last
+  bool behind_ = true;    // a finding may say so, also from before the start
   std::string reported_;
   std::thread thread_;
 };

@@ -14,8 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-// A fixed number of ours, for pg_try_advisory_lock(): whoever has it works.
-constexpr const char* kLock = "SELECT pg_catalog.pg_try_advisory_lock(7236271390284111)";
+// A fixed number of ours: whoever has the turn works.
+constexpr const char* kLock = "SELECT domicile.take_reference_turn(7236271390284111)";
 
 void wait(const std::stop_token& stop, std::chrono::milliseconds at_most) {
   std::mutex mutex;

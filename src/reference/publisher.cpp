@@ -232,10 +232,52 @@ Result<void> Publisher::beat() {
   return {};
 }
 
+// What the slots keep of the log, and whether they still have it.
+Result<void> Publisher::watch_slots() {
+  const auto rows =
+      TRY(beats_->query("SELECT region, coalesce(retained_bytes, 0), wal_status FROM "
+                        "domicile.reference_status WHERE role = 'master'"));
+  for (int i = 0; i < rows.size(); ++i) {
+    const std::string region(rows.text(i, 0));
+    const bool lost = rows.text(i, 2) == "lost";
+    if (!lost && rows.integer(i, 1) <= options_.slot_limit_bytes) {
+      TRY(beats_->query("SELECT domicile.resolve_reference_findings(ARRAY['slot_limit'], $1)",
+                        {region}));
+      continue;
+    }
+    const auto fresh = TRY(beats_->query(
+        "SELECT domicile.note_reference_finding('slot_limit', $1, $2)",
+        {region, lost ? fmt::format("the slot of {} lost what it kept of the log: the region is "
+                                    "copied anew when it comes back; if it never will: "
+                                    "SELECT pg_drop_replication_slot('{}')",
+                                    region, slot_of(region))
+                      : fmt::format("{} has not confirmed {} MiB of the log, which the server "
+                                    "keeps for it; see to its node, or give the slot up: "
+                                    "SELECT pg_drop_replication_slot('{}')",
+                                    region, rows.integer(i, 1) >> 20, slot_of(region))}));
+    if (!fresh.boolean(0, 0)) continue;
+    domain::Event event;
+    event.kind = domain::EventKind::finding;
+    event.outcome = domain::Outcome::failed;
+    event.time = clock_.now();
+    event.region = options_.region;
+    event.operation = "reference.publish";
+    event.resource = "region:" + region;
+    event.reason = "slot_limit";
+    event.severity = lost ? "high" : "medium";
+    event.details = {{"wal_status", std::string(rows.text(i, 2))},
+                     {"retained_bytes", std::string(rows.text(i, 1))}};
+    TRY(events_.record(std::move(event)));
+  }
+  return {};
+}
+
 void Publisher::run() {
+  constexpr int kWatchEvery = 5;  // heartbeats
   std::string last;
-  for (;;) {
-    const auto done = beat();
+  for (int round = 0;; ++round) {
+    auto done = beat();
+    if (done && round % kWatchEvery == 0) done = watch_slots();
     const std::string problem = done ? "" : done.error().message;
     if (!done) beats_.reset();
     if (problem != last && !problem.empty()) log_warning("reference", "no heartbeat: " + problem);

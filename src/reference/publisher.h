@@ -28,7 +28,8 @@ struct PublisherOptions {
   http::PeerGate gate;
   std::chrono::milliseconds beat{1'000};
   std::chrono::milliseconds wait_max{5'000};
-  SessionOptions session = {};  // dsn and region are filled in
+  std::int64_t slot_limit_bytes = 1ll << 30;  // a slot that keeps more of the log is a finding
+  SessionOptions session = {};                // dsn and region are filled in
 };
 
 class Publisher {
@@ -55,6 +56,7 @@ class Publisher {
   std::int64_t master_us() const;
   void run();
   Result<void> beat();
+  Result<void> watch_slots();
 
   const PublisherOptions options_;
   domain::EventSink& events_;
