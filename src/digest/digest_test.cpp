@@ -66,8 +66,8 @@ void expect_found(std::size_t common, std::size_t left, std::size_t right,
                   std::size_t symbols_max) {
   const auto all = elements(common + left + right, common + left * 31 + right);
   Difference difference;
-  std::size_t size = 8;
   while (!difference.complete() && difference.symbols() < symbols_max) {
+    const std::size_t size = std::max<std::size_t>(8, difference.symbols() / 8);
     Sketch a(difference.symbols(), size);
     Sketch b(difference.symbols(), size);
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -97,6 +97,7 @@ TEST(Difference, IsFoundWithFewSymbolsForEachElement) {
   expect_found(1000, 100, 100, 400);
   expect_found(100, 3000, 1, 5000);
   expect_found(0, 0, 5000, 8000);
+  expect_found(10, 30'000, 20'000, 75'000);
 }
 
 TEST(Difference, SaysWhenSymbolsAreOfNoTwoSets) {

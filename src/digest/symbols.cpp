@@ -78,8 +78,14 @@ void Walk::next() {
 
 void Sketch::add(const Hash128& element) {
   const std::uint64_t end = first_ + symbols_.size();
-  for (Walk walk(element); walk.at() < end; walk.next())
-    if (walk.at() >= first_) symbols_[walk.at() - first_].add(element);
+  const std::uint64_t check = check_of(element);
+  for (Walk walk(element); walk.at() < end; walk.next()) {
+    if (walk.at() < first_) continue;
+    Symbol& symbol = symbols_[walk.at() - first_];
+    symbol.sum += element;
+    symbol.check += check;
+    ++symbol.count;
+  }
 }
 
 std::string encode_symbols(std::span<const Symbol> symbols) {

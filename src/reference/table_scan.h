@@ -37,8 +37,8 @@ struct ScanLimits {
 
 class TableScan {
  public:
-  // Symbols that one pass over the spill makes: enough for about 700 differing rows.
-  static constexpr std::size_t kSketched = 1024;
+  // Symbols that one pass over the spill makes: enough for about 350 differing rows.
+  static constexpr std::size_t kSketched = 512;
 
   // Reads the table in the connection's transaction. `only` is a further condition, or "". The table and
   // the hash outlive the scan.
