@@ -62,7 +62,7 @@ def test_a_break_at_any_statement(world, side, when, how):
     before = proxy.messages
     world.work()
     world.caught_up()
-    for point in sample(max(proxy.messages - before, 4), 4):
+    for point in sample(max(proxy.messages - before, 3), 3):
         break_at(world, node, point, when, how)
 
 
@@ -73,7 +73,7 @@ def test_a_break_at_any_statement_of_the_copy(world, side):
     before = proxy.messages
     world.resync()
     world.caught_up()
-    points = sample(proxy.messages - before, 5)
+    points = sample(proxy.messages - before, 3)
     for number, point in enumerate(points):
         proxy.arm(point, ("before", "after")[number % 2], node.kill if number % 2 else None)
         world.replica.execute("SELECT domicile.resync_reference()", "node")
@@ -130,6 +130,7 @@ def test_a_slow_network(world):
     world.link.slow(bytes_per_second=500_000, late=0.05)
     try:
         world.master.execute("INSERT INTO app.heavy SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 3000) i")
+        world.caught_up(seconds=60)  # apart from what follows: a key that changes makes a group be stored row by row
         world.work()
         world.sound()
     finally:
