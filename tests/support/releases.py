@@ -14,6 +14,7 @@ SCHEMA = """
 SET ROLE app_owner;
 CREATE TABLE app.city (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, country text NOT NULL REFERENCES app.country ON DELETE CASCADE,
   name text NOT NULL UNIQUE, twice int GENERATED ALWAYS AS (length(name) * 2) STORED);
+CREATE TABLE app.harbour (id int PRIMARY KEY, city text REFERENCES app.city (name) ON UPDATE CASCADE ON DELETE SET NULL);
 CREATE TABLE app.fact (
   id bigserial PRIMARY KEY, t text, n numeric(30,10), f float8, b bytea, at timestamptz, d date, i interval, j json, jb jsonb, a int[], u uuid, m money, c "char");
 CREATE TABLE app.part (id int PRIMARY KEY, name text) PARTITION BY RANGE (id);
@@ -22,7 +23,7 @@ ALTER TABLE app.part ATTACH PARTITION app.part_low FOR VALUES FROM (0) TO (100);
 CREATE TABLE app.part_high PARTITION OF app.part FOR VALUES FROM (100) TO (200);
 CREATE TABLE app.node (id int PRIMARY KEY, parent int REFERENCES app.node);
 """
-TABLES = {name: 'class = "reference"' for name in ("city", "fact", "part", "node")}
+TABLES = {name: 'class = "reference"' for name in ("city", "harbour", "fact", "part", "node")}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def region(built):
         c.execute("ALTER TABLE domicile.published_release ENABLE ALWAYS TRIGGER domicile_write")
         c.execute("ALTER TABLE domicile.published_release ENABLE ALWAYS TRIGGER domicile_truncate")
         c.execute("DELETE FROM domicile_directory.outbox")
-        for table in ("city", "country", "fact", "part", "node"):
+        for table in ("harbour", "city", "country", "fact", "part", "node"):
             c.execute(f"DELETE FROM app.{table}")
     with built.connect() as c:
         c.execute("INSERT INTO app.country VALUES ('CA', 'Canada'), ('US', 'U.S.')")
@@ -76,7 +77,7 @@ def rows(region, table: str):
 
 
 def everything(region):
-    return {table: rows(region, table) for table in ("city", "country", "fact", "part", "node")}
+    return {table: rows(region, table) for table in ("harbour", "city", "country", "fact", "part", "node")}
 
 
 def state_of(region, name: str) -> str:

@@ -212,6 +212,18 @@ def test_foreign_keys_and_keys_that_move_keep_their_order(region):
     assert everything(region) == before
 
 
+def test_what_foreign_keys_do_by_themselves_is_published_and_taken_back(region):
+    with region.connect() as c:
+        c.execute("INSERT INTO app.harbour VALUES (1, 'Boston'), (2, 'Boston'), (3, 'Toronto')")
+    before = everything(region)
+    approved(region, "cities", "UPDATE app.city SET name = 'Boston (MA)' WHERE name = 'Boston'", "DELETE FROM app.city WHERE name = 'Toronto'",
+             "UPDATE app.city SET name = 'Boston, Massachusetts' WHERE name LIKE 'Boston%'; DELETE FROM app.harbour WHERE id = 2")
+    release(region, "ann", "publish", "cities")
+    assert rows(region, "harbour") == ['(1,"Boston, Massachusetts")', "(3,)"]
+    release(region, "ann", "rollback")
+    assert everything(region) == before
+
+
 def test_rows_whose_keys_move(region):
     with region.connect() as c:
         c.execute("INSERT INTO app.part VALUES (1, 'one'), (2, 'two'), (4, 'four'); INSERT INTO app.country VALUES ('A,\"B', 'odd'), (' x', 'blank')")
