@@ -1,5 +1,6 @@
 """Releases of reference data: made by one person, approved by another, published and taken back in one transaction."""
 
+import random
 import subprocess
 
 import psycopg
@@ -222,6 +223,53 @@ def test_what_foreign_keys_do_by_themselves_is_published_and_taken_back(region):
     assert rows(region, "harbour") == ['(1,"Boston, Massachusetts")', "(3,)"]
     release(region, "ann", "rollback")
     assert everything(region) == before
+
+
+def any_statement(chance: random.Random) -> str:
+    """None depends on the order in which the server comes to the rows."""
+    n, m = chance.randrange(1, 12), chance.randrange(1, 12)
+    return chance.choice([
+        f"INSERT INTO app.country VALUES ('C{n}', 'name {m}')", f"UPDATE app.country SET name = 'n{m}' WHERE code = 'C{n}'",
+        f"UPDATE app.country SET code = 'C{m}' WHERE code = 'C{n}'", f"DELETE FROM app.country WHERE code IN ('C{n}', 'C{m}')",
+        f"INSERT INTO app.part SELECT g, 'p' || g FROM generate_series({n * 10}, {n * 10 + m}) g", f"UPDATE app.part SET id = 199 - id WHERE id % 3 = {n % 3}",
+        f"UPDATE app.part SET name = name || '{m}' WHERE id % {n} = 0", f"DELETE FROM app.part WHERE id % {n + 1} = {m}",
+        f"INSERT INTO app.node VALUES ({n}, NULL), ({n + 20}, {n})", f"UPDATE app.node SET parent = {m} WHERE id > {n}", f"DELETE FROM app.node WHERE id >= {n}",
+        "UPDATE app.node SET parent = NULL; UPDATE app.node SET id = -id", f"INSERT INTO app.harbour SELECT {n}, name FROM app.city ORDER BY name LIMIT 1",
+        f"UPDATE app.city SET name = name || '{n}' WHERE id % 2 = {m % 2}", f"DELETE FROM app.city WHERE name LIKE '%{n}'", "DELETE FROM app.country WHERE code = 'US'",
+        f"UPDATE app.harbour SET id = -id WHERE id = {n}", f"UPDATE app.city SET country = 'CA' WHERE id % 2 = {m % 2}"])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_an_author_does_is_published_as_it_was_and_taken_back(region, seed):
+    """Random statements: the release makes of the tables what the statements alone make of them, and undoes all of it."""
+    chance = random.Random(seed)
+    before, done = everything(region), []
+    with region.connect() as c:
+        c.execute("BEGIN")
+        for _ in range(25):
+            statement = any_statement(chance)
+            try:
+                with c.transaction():
+                    c.execute(statement)
+                done.append(statement)
+            except (psycopg.errors.IntegrityError, psycopg.errors.DataError):
+                pass
+        wanted = {table: sorted(r[0] for r in c.execute(f"SELECT (t.*)::text FROM app.{table} t").fetchall()) for table in before}
+        c.execute("ROLLBACK")
+    cut = chance.randrange(1, len(done))
+    parts = ["; ".join(done[:cut]), "; ".join(done[cut:])]
+    release(region, "ann", "create", "any")
+    for part in parts:
+        release(region, "ann", "add", "any", "--sql", part)
+    assert everything(region) == before
+    if wanted == before:
+        return
+    release(region, "ann", "submit", "any")
+    release(region, "bob", "approve", "any")
+    release(region, "ann", "publish", "any")
+    assert everything(region) == wanted, done
+    release(region, "ann", "rollback")
+    assert everything(region) == before, done
 
 
 def test_rows_whose_keys_move(region):
