@@ -331,6 +331,7 @@ Result<void> Session::stream() {
       }
       // A transaction goes in one piece where it can: half of one would only wait over there.
       if (idle && !in_transaction_) TRY(seal());
+      TRY(recheck());  // also: a server that stops ends the clerk first, and waits for this stream to let go
       sequences();
       TRY(report(stream));
       got =
