@@ -184,13 +184,17 @@ Result<std::vector<MasterRow>> CompareRun::current(std::size_t table, const Dige
   std::vector<digest::Locator> list;
   for (const auto& [hash, where] : places) list.push_back(where);
   // The snapshot keeps every version in its place, so a version that is still visible there is unchanged.
-  auto now = TRY(pg::Connection::open(options_.dsn));
-  TRY(set_canonical(now));
-  TRY(wait_for_writers(now, std::span(&opened_.tables[table], 1), options_.doubt_ms));
+  auto now = std::move(now_);  // given back when all went well
+  if (now == nullptr) {
+    now = std::make_unique<pg::Connection>(TRY(pg::Connection::open(options_.dsn)));
+    TRY(set_canonical(*now));
+  }
+  TRY(wait_for_writers(*now, std::span(&opened_.tables[table], 1), options_.doubt_ms));
   std::vector<MasterRow> out;
-  TRY(read_places(now, opened_.tables[table], *hash_, list, values, [&](PlacedRow row) {
+  TRY(read_places(*now, opened_.tables[table], *hash_, list, values, [&](PlacedRow row) {
     if (places.contains(row.hash)) out.push_back({row.hash, std::move(row.values)});
   }));
+  now_ = std::move(now);
   return out;
 }
 

@@ -47,7 +47,8 @@ class CompareRun {
 
   CompareRunOptions options_;
   std::string region_;
-  pg::Connection connection_;  // in the snapshot's transaction
+  pg::Connection connection_;            // in the snapshot's transaction
+  std::unique_ptr<pg::Connection> now_;  // outside of it, once rows are looked at again
   CompareOpened opened_;
   std::optional<digest::KeyedHash> hash_;
   mutable std::mutex mutex_;
