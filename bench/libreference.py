@@ -1,8 +1,9 @@
 """Ground of the reference sync's benchmark: the same two servers carry Domicile's regions (database app) and, beside them, native
 logical replication (database native, no guard). Both are fed the same work and watched by the same client.
 
-What an applier can do is measured on a backlog: it is stopped (SIGSTOP, so that nothing is to be set up again), the work is
-committed in the master, and the time runs from SIGCONT until the last transaction is visible in the other region.
+What sync can do is measured on a backlog: whoever reads the log and whoever applies are stopped (SIGSTOP, so that nothing is to be
+set up again), the work is committed in the master, and the time runs from SIGCONT until the last transaction is visible in the other
+region. Nobody has decoded ahead.
 """
 
 import contextlib
@@ -43,8 +44,8 @@ class Domicile:
         self.master, self.replica = self.world.master.cluster, self.world.replica.cluster
         self.world.start()
 
-    def applier(self) -> int:
-        return self.world.applier.process.pid
+    def processes(self) -> list[int]:
+        return [self.world.publisher.process.pid, self.world.applier.process.pid]
 
     def check(self):
         self.world.in_step(seconds=120)
@@ -73,9 +74,10 @@ class Native:
         with self.replica.connect("native") as c:
             return c.execute("SELECT count(*) FROM app.busy").fetchone()[0]
 
-    def applier(self) -> int:
-        with self.replica.connect("native") as c:
-            return c.execute("SELECT pid FROM pg_stat_subscription WHERE subname = 'native' AND relid IS NULL").fetchone()[0]
+    def processes(self) -> list[int]:
+        with self.master.connect("native") as a, self.replica.connect("native") as b:
+            return [a.execute("SELECT pid FROM pg_stat_replication WHERE application_name = 'native'").fetchone()[0],
+                    b.execute("SELECT pid FROM pg_stat_subscription WHERE subname = 'native' AND relid IS NULL").fetchone()[0]]
 
     @contextlib.contextmanager
     def decoding_alone(self, seconds: list[float]):
@@ -133,14 +135,16 @@ class Runner:
 
     def drain(self, work: Work) -> float:
         """Rows a second, from a backlog."""
-        n, pid = self._next(), self.system.applier()
+        n, stopped = self._next(), self.system.processes()
         with self.system.master.connect(self.system.database) as master, self.system.replica.connect(self.system.database) as replica:
-            os.kill(pid, signal.SIGSTOP)
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
             try:
                 master.execute(work.sql.format(n=n))
                 master.execute("INSERT INTO app.mark VALUES (%s)", [n])
             finally:
-                os.kill(pid, signal.SIGCONT)
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
             begin = time.perf_counter()
             while not replica.execute("SELECT FROM app.mark WHERE id = %s", [n]).rowcount:
                 assert time.perf_counter() - begin < 300, f"{work.name} does not arrive in {self.system.database}"
