@@ -138,32 +138,56 @@ BEGIN
 END
 $fn$;
 
--- All of a release's changes, in their order or backwards. Neighbours of one table and one kind go together, as long as no
--- row is met twice. What a foreign key's action did was captured after its cause, so that backwards it may come too
--- early: then its table waits until another one has gone on. Whoever calls this compares the outcome.
+-- A release's changes in runs: neighbours of one table and one kind go together, since what one statement did to parents and
+-- children may not be done one by one, as long as no row is met twice.
+CREATE FUNCTION domicile_private.release_runs(of bigint) RETURNS SETOF jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $fn$
+DECLARE
+  c record;
+  label text := '';
+  kind "char";
+  first bigint;
+  last bigint;
+BEGIN
+  FOR c IN
+    WITH touched AS (
+      SELECT r.n, r.schema_name, r.table_name, r.old_key AS key FROM domicile.release_change r WHERE r.release = of
+      UNION SELECT r.n, r.schema_name, r.table_name, r.new_key FROM domicile.release_change r WHERE r.release = of AND r.new_key <> r.old_key),
+    before AS (
+      SELECT t.n, max(t.before) AS n_before
+      FROM (SELECT t.n, lag(t.n) OVER (PARTITION BY t.schema_name, t.table_name, t.key ORDER BY t.n) AS before FROM touched t) t GROUP BY t.n)
+    SELECT r.n, format('%I.%I', r.schema_name, r.table_name) AS label, r.operation, coalesce(b.n_before, 0) AS n_before
+    FROM domicile.release_change r JOIN before b ON b.n = r.n WHERE r.release = of ORDER BY r.n
+  LOOP
+    IF c.label <> label OR c.operation <> kind OR c.n_before >= first THEN
+      IF first IS NOT NULL THEN
+        RETURN NEXT jsonb_build_object('label', label, 'kind', kind, 'first', first, 'last', last);
+      END IF;
+      label := c.label;
+      kind := c.operation;
+      first := c.n;
+    END IF;
+    last := c.n;
+  END LOOP;
+  IF first IS NOT NULL THEN
+    RETURN NEXT jsonb_build_object('label', label, 'kind', kind, 'first', first, 'last', last);
+  END IF;
+END
+$fn$;
+
+-- All of a release's changes, in their order or backwards. What a foreign key's action did was captured after its cause, so
+-- that backwards it may come too early: then its table waits until another one has gone on. Whoever calls this
+-- compares the outcome.
 CREATE FUNCTION domicile_private.replay_release(of bigint, backwards boolean) RETURNS bigint LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $fn$
 DECLARE
   run jsonb;
   waiting jsonb[] := '{}';
-  total bigint := 0;
 BEGIN
   FOR run IN
-    SELECT to_jsonb(f) || jsonb_build_object('label', format('%I.%I', f.schema_name, f.table_name)) FROM (
-      SELECT min(g.n) AS first, max(g.n) AS last, count(*) AS changes, g.schema_name, g.table_name, g.kind
-      FROM (SELECT w.*, count(*) FILTER (WHERE w.breaks) OVER (ORDER BY w.n) AS run
-            FROM (SELECT s.*, (s.schema_name, s.table_name, s.kind, s.again) IS DISTINCT FROM
-                         (lag(s.schema_name) OVER o, lag(s.table_name) OVER o, lag(s.kind) OVER o, lag(s.again) OVER o) AS breaks
-                  FROM (SELECT c.n, c.schema_name, c.table_name,
-                               CASE WHEN NOT backwards OR c.operation = 'U' THEN c.operation WHEN c.operation = 'I' THEN 'D'::"char" ELSE 'I'::"char" END AS kind,
-                               CASE WHEN c.old_key <> c.new_key THEN -c.n  -- a key that moves goes alone
-                                    ELSE row_number() OVER (PARTITION BY c.schema_name, c.table_name, c.old_key ORDER BY c.n) END AS again
-                        FROM domicile.release_change c WHERE c.release = of) s
-                  WINDOW o AS (ORDER BY s.n)) w) g
-      GROUP BY g.run, g.schema_name, g.table_name, g.kind) f
-    ORDER BY CASE WHEN backwards THEN -f.first ELSE f.first END
+    SELECT CASE WHEN backwards AND r ->> 'kind' <> 'U' THEN r || jsonb_build_object('kind', CASE r ->> 'kind' WHEN 'I' THEN 'D' ELSE 'I' END) ELSE r END
+    FROM domicile_private.release_runs(of) WITH ORDINALITY x (r, place) ORDER BY CASE WHEN backwards THEN -x.place ELSE x.place END
   LOOP
-    total := total + (run ->> 'changes')::bigint;
     IF EXISTS (SELECT FROM unnest(waiting) w WHERE w ->> 'label' = run ->> 'label')
        OR NOT domicile_private.replay_some(of, run, backwards, false) THEN
       waiting := waiting || run;
@@ -174,7 +198,7 @@ BEGIN
   IF cardinality(waiting) > 0 THEN  -- in vain: this raises
     PERFORM domicile_private.replay_some(of, waiting[1], backwards, true);
   END IF;
-  RETURN total;
+  RETURN (SELECT count(*) FROM domicile.release_change c WHERE c.release = of);
 END
 $fn$;
 
@@ -243,7 +267,7 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION domicile_private.run_release_sql(text, text), domicile_private.row_of_root(regclass, regclass, text),
-  domicile_private.release_keys(bigint), domicile_private.replay_run(bigint, record, "char", bigint, bigint, boolean),
+  domicile_private.release_keys(bigint), domicile_private.release_runs(bigint), domicile_private.replay_run(bigint, record, "char", bigint, bigint, boolean),
   domicile_private.replay_some(bigint, jsonb, boolean, boolean), domicile_private.replay_waiting(bigint, jsonb[], boolean),
   domicile_private.replay_release(bigint, boolean),
   domicile_private.release_differences(bigint, text), domicile_private.release_net(bigint), domicile_private.lock_release_tables(bigint) FROM PUBLIC;
@@ -256,7 +280,7 @@ DO $do$
 DECLARE
   signature text;
 BEGIN
-  FOREACH signature IN ARRAY ARRAY['run_release_sql(text, text)', 'row_of_root(regclass, regclass, text)', 'release_keys(bigint)',
+  FOREACH signature IN ARRAY ARRAY['run_release_sql(text, text)', 'row_of_root(regclass, regclass, text)', 'release_keys(bigint)', 'release_runs(bigint)',
       'replay_run(bigint, record, "char", bigint, bigint, boolean)', 'replay_some(bigint, jsonb, boolean, boolean)',
       'replay_waiting(bigint, jsonb[], boolean)', 'replay_release(bigint, boolean)', 'release_differences(bigint, text)',
       'release_net(bigint)', 'lock_release_tables(bigint)'] LOOP

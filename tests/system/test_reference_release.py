@@ -239,7 +239,7 @@ def any_statement(chance: random.Random) -> str:
         f"UPDATE app.harbour SET id = -id WHERE id = {n}", f"UPDATE app.city SET country = 'CA' WHERE id % 2 = {m % 2}"])
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(10), 129, 139])
 def test_whatever_an_author_does_is_published_as_it_was_and_taken_back(region, seed):
     """Random statements: the release makes of the tables what the statements alone make of them, and undoes all of it."""
     chance = random.Random(seed)

@@ -247,12 +247,12 @@ def test_a_region_that_is_not_the_master_makes_no_release(tmp_path):
 def at_once(region, *calls):
     """The same moment for all: they wait for one lock, which is let go when every one of them does."""
     with region.connect() as gate:
-        gate.execute("SELECT pg_advisory_lock(hashtextextended('domicile.release', 0))")
+        gate.execute("BEGIN; LOCK TABLE domicile.published_release IN SHARE ROW EXCLUSIVE MODE")
         started = [subprocess.Popen([str(binary()), "-q", "--output", "json", "reference", "release", *arguments, "--dsn", region.dsn(person)],
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for person, *arguments in calls]
-        while gate.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()[0] < len(calls):
+        while gate.execute("SELECT count(*) FROM pg_locks WHERE relation = 'domicile.published_release'::regclass AND NOT granted").fetchone()[0] < len(calls):
             assert all(p.poll() is None for p in started), [p.communicate() for p in started if p.poll() is not None]
-        gate.execute("SELECT pg_advisory_unlock_all()")
+        gate.execute("COMMIT")
         return [(p.wait(60), *p.communicate()) for p in started]
 
 
