@@ -246,7 +246,8 @@ $$;
 CREATE VIEW domicile.reference_status AS
   SELECT 'replica' AS role, r.region AS region, s.region AS master, s.state, s.reason, s.detail, s.position,
          s.lag_ms_last, s.lag_ms_p50, s.lag_ms_p99, s.beat_at, s.contact_at,
-         (SELECT count(*) FROM domicile.reference_table t WHERE t.copied_lsn IS NOT NULL) AS tables_copied,
+         (SELECT count(*) FROM domicile.reference_table t JOIN domicile.reference_tables() k USING (schema_name, table_name)
+          WHERE t.copied_lsn IS NOT NULL AND t.schema_name <> 'domicile') AS tables_copied,
          (SELECT count(*) FROM domicile.reference_tables() t WHERE t.schema_name <> 'domicile') AS tables,
          (SELECT count(*) FROM domicile.reference_quarantine q WHERE q.resolved_at IS NULL) AS quarantined,
          (SELECT count(*) FROM domicile.reference_finding f WHERE f.resolved_at IS NULL) AS findings,

@@ -1,5 +1,6 @@
 // domicile reference status | resync | accept-master, and the noun's other verbs.
 #include <algorithm>
+#include <charconv>
 #include <memory>
 
 #include <fmt/format.h>
@@ -16,8 +17,14 @@ namespace {
 
 using nlohmann::json;
 
+// Whole numbers as such, everything else as text.
 json value_of(const pg::Rows& rows, int row, int column) {
-  return rows.null(row, column) ? json() : json(std::string(rows.text(row, column)));
+  if (rows.null(row, column)) return {};
+  const std::string_view text = rows.text(row, column);
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), number);
+  if (error == std::errc{} && end == text.end()) return number;
+  return std::string(text);
 }
 
 json objects(const pg::Rows& rows) {
@@ -59,9 +66,13 @@ Result<Health> read_health(pg::Connection& connection) {
                            "quarantined, findings, retained_bytes, wal_status, rows, bytes FROM "
                            "domicile.reference_status ORDER BY region")));
   health.tables = objects(TRY(connection.query(
-      "SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS table, t.copied_at::text, "
+      "SELECT pg_catalog.format('%I.%I', t.schema_name, t.table_name) AS table, "
+      "pg_catalog.to_char(t.copied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS "
+      "copied_at, "
       "t.inserts, t.updates, t.deletes, t.conflicts, "
-      "t.last_change_at::text, c.at::text AS compared_at, c.differences, c.repaired FROM "
+      "pg_catalog.to_char(t.last_change_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') "
+      "AS last_change_at, pg_catalog.to_char(c.at AT TIME ZONE 'UTC', "
+      "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS compared_at, c.differences, c.repaired FROM "
       "domicile.reference_table t "
       "LEFT JOIN LATERAL (SELECT k.at, k.missing + k.extra + k.changed AS differences, k.repaired "
       "FROM domicile.reference_compare k "
@@ -70,14 +81,17 @@ Result<Health> read_health(pg::Connection& connection) {
       "WHERE t.schema_name <> 'domicile' AND (t.schema_name, t.table_name) IN (SELECT "
       "r.schema_name, r.table_name FROM domicile.reference_tables() r) "
       "ORDER BY 1")));
-  health.findings = objects(
-      TRY(connection.query("SELECT kind, object, detail, first_at::text, last_at::text, times FROM "
-                           "domicile.reference_finding WHERE resolved_at IS NULL ORDER BY id")));
+  health.findings = objects(TRY(connection.query(
+      "SELECT kind, object, detail, pg_catalog.to_char(first_at AT TIME ZONE 'UTC', "
+      "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first_at, pg_catalog.to_char(last_at AT TIME ZONE "
+      "'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS last_at, times FROM "
+      "domicile.reference_finding WHERE resolved_at IS NULL ORDER BY id")));
   return health;
 }
 
 std::string text(const json& line, const char* key, const char* missing = "-") {
-  return line[key].is_null() ? missing : line[key].get<std::string>();
+  const json& value = line[key];
+  return value.is_null() ? missing : value.is_string() ? value.get<std::string>() : value.dump();
 }
 
 using Lines = std::vector<std::vector<std::string>>;

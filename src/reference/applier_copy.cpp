@@ -341,7 +341,10 @@ Result<void> Applier::Worker::finish_copy(const std::vector<QualifiedName>& name
   }
   TRY(sql_->script("SET LOCAL synchronous_commit = on"));
   TRY(make_visible(submit_frames(domain::Outcome::allowed, "")));
-  if (all) position_ = at;
+  if (all) {
+    position_ = at;
+    TRY(sql_->query("SELECT domicile.resolve_reference_findings(ARRAY['reference_resync'], NULL)"));
+  }
   for (const QualifiedName& name : names) copied_[name] = at;
   return {};
 }

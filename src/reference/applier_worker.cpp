@@ -117,7 +117,7 @@ Result<void> Applier::Worker::follow() {
   TRY(remember_columns(master));
   TRY(agree(master));
   const bool everything = !master.copy.empty();
-  if (everything && master.copy != "first_copy") {
+  if (everything && master.copy != "first_copy" && master.copy != "resync") {
     raise("reference_resync", master.copy,
           fmt::format("everything is copied anew from {}: {}", master.region, master.copy), "high");
   }
