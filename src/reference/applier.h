@@ -11,20 +11,15 @@
 // Every frame is an event (reference.apply) that is durable before the commit that makes its rows visible.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
-#include <functional>
+#include <chrono>
+#include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 
 #include "base/clock.h"
 #include "base/secret.h"
 #include "domain/event.h"
-#include "pg/connection.h"
 #include "reference/peer.h"
-#include "wire/pgoutput.h"
 
 namespace domicile::reference {
 
@@ -49,12 +44,6 @@ struct ApplierStatus {
   std::int64_t lag_ms_last = -1, lag_ms_p50 = -1, lag_ms_p99 = -1;  // -1: not known
 };
 
-// A snapshot of this region's database, as long as its holder lives.
-struct HeldSnapshot {
-  std::string name;
-  std::unique_ptr<pg::Connection> holder;
-};
-
 class Applier {
  public:
   // Events and clock outlive it. Connects to nothing yet.
@@ -64,16 +53,6 @@ class Applier {
   void stop();
 
   ApplierStatus status() const;
-
-  // Runs `choose` while nothing is being applied: its value is a position of the master. Then applies exactly the
-  // transactions that commit before it, and runs `body` before any later one. Both run on the applier's thread. Code::timeout
-  // when that took longer than `at_most`, Code::unavailable while the stream is down. For several threads.
-  Result<void> at_point(const std::function<Result<wire::Lsn>()>& choose,
-                        const std::function<Result<void>()>& body,
-                        std::chrono::milliseconds at_most);
-  // The same, with a snapshot of this database at that point as its result.
-  Result<HeldSnapshot> at_point(const std::function<Result<wire::Lsn>()>& choose,
-                                std::chrono::milliseconds at_most);
 
  private:
   class Worker;

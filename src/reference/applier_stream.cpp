@@ -33,24 +33,12 @@ Error explained(Error error) {
 
 Result<void> Applier::Worker::loop(RecordSource& source, Puller& puller) {
   while (!stopping()) {
-    if (!in_source_ && point_waits()) {
-      if (open_ || !changes_.empty()) TRY(commit(source, puller));
-      TRY(serve_point());
-    }
     const auto next = TRY(source.next(std::chrono::milliseconds(100)));
     switch (next.moment) {
       case RecordSource::Moment::idle: break;
       case RecordSource::Moment::record:
         switch (next.record.kind) {
-          case RecordKind::message: {
-            if (next.record.bytes.starts_with('B')) {
-              const auto begin =
-                  std::get<wire::pgoutput::Begin>(TRY(wire::pgoutput::parse(next.record.bytes)));
-              TRY(reach_point(source, puller, begin.commit));
-            }
-            TRY(take_message(source, next.record.bytes));
-            break;
-          }
+          case RecordKind::message: TRY(take_message(source, next.record.bytes)); break;
           case RecordKind::copy_begin: TRY(copy(source, puller, next.record.bytes)); break;
           case RecordKind::sequences: TRY(set_sequences(next.record.bytes)); break;
           default: return fail(Code::invalid, "rows of a copy outside of one", "frame_malformed");

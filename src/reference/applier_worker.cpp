@@ -68,7 +68,6 @@ void Applier::Worker::run() {
     } catch (const std::exception& error) {
       done = fail(Code::internal, error.what());
     }
-    end_points(done ? Error{Code::unavailable, "the node stops", "stopping"} : done.error());
     if (done || stopping()) continue;
     if (open_ && sql_) (void)sql_->script("ROLLBACK");
     // What was said to be applied and is not.
@@ -289,93 +288,12 @@ Result<void> Applier::Worker::look_for_orders() {
   return {};
 }
 
-bool Applier::Worker::point_waits() {
-  const std::lock_guard lock(mutex_);
-  return !points_.empty();
-}
-
-Result<void> Applier::Worker::at_point(const std::function<Result<wire::Lsn>()>& choose,
-                                       const std::function<Result<void>()>& body,
-                                       std::chrono::milliseconds at_most) {
-  Point point{.choose = &choose, .body = &body, .at = {}, .done = {}};
-  std::unique_lock lock(mutex_);
-  if (!streaming_ || stopping_)
-    return fail(Code::unavailable, "the reference data's stream is down: " + status_.detail,
-                "stream_down");
-  points_.push_back(&point);
-  changed_.notify_all();
-  if (!changed_.wait_for(lock, at_most, [&] { return point.done.has_value(); })) {
-    const auto mine = std::ranges::find(points_, &point);
-    if (mine != points_.end()) {
-      points_.erase(mine);
-      return fail(Code::timeout,
-                  "the point was not reached in time: the master is busy, or far ahead",
-                  "point_timeout");
-    }
-    changed_.wait(lock,
-                  [&] { return point.done.has_value(); });  // it is being served at this moment
-  }
-  return *point.done;
-}
-
-Result<void> Applier::Worker::serve_point() {
-  Point* point = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    if (points_.empty() || points_.front()->at) return {};
-    point = points_.front();
-    points_.pop_front();  // nobody may leave while their own function runs
-  }
-  auto chosen = (*point->choose)();
-  const std::lock_guard lock(mutex_);
-  if (chosen) {
-    point->at = *chosen;
-    points_.push_front(point);
-  } else {
-    point->done = std::unexpected(std::move(chosen).error());
-    changed_.notify_all();
-  }
-  return {};
-}
-
-Result<void> Applier::Worker::reach_point(RecordSource& source, Puller& puller,
-                                          wire::Lsn commit_position) {
-  for (;;) {
-    Point* point = nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      if (points_.empty() || !points_.front()->at || *points_.front()->at > commit_position)
-        return {};
-      point = points_.front();
-      points_.pop_front();
-    }
-    const auto stored = commit(source, puller);
-    Result<void> done = stored ? (*point->body)() : stored;
-    {
-      const std::lock_guard lock(mutex_);
-      point->done = std::move(done);
-    }
-    changed_.notify_all();
-    if (!stored) return stored;
-  }
-}
-
-void Applier::Worker::end_points(const Error& error) {
-  const std::lock_guard lock(mutex_);
-  streaming_ = false;
-  for (Point* point : points_)
-    point->done = std::unexpected(Error{Code::unavailable, error.message, "stream_down"});
-  points_.clear();
-  changed_.notify_all();
-}
-
 void Applier::Worker::report(std::string_view state, const Error& error) {
   {
     const std::lock_guard lock(mutex_);
     status_.state = state;
     status_.reason = error.reason;
     status_.detail = error.message;
-    streaming_ = state == "streaming";
   }
   const std::string now = fmt::format("{}: {}", state, error.message);
   if (now != reported_) {

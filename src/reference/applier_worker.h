@@ -2,10 +2,13 @@
 #pragma once
 
 #include <array>
-#include <deque>
+#include <condition_variable>
 #include <future>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <set>
+#include <thread>
 
 #include "reference/applier.h"
 #include "reference/change_writer.h"
@@ -22,21 +25,11 @@ class Applier::Worker {
   void stop();
   ApplierStatus status() const;
   std::string dsn() const { return std::string(options_.dsn.reveal()); }
-  Result<void> at_point(const std::function<Result<wire::Lsn>()>& choose,
-                        const std::function<Result<void>()>& body,
-                        std::chrono::milliseconds at_most);
 
  private:
   class CopyStream;
   using Recorded = std::future<Result<std::uint64_t>>;
   enum class Savepoint { none, net };  // what a ChangeWriter goes back to
-  // Somebody who waits for a point; lives on their stack.
-  struct Point {
-    const std::function<Result<wire::Lsn>()>* choose = nullptr;
-    const std::function<Result<void>()>* body = nullptr;
-    std::optional<wire::Lsn> at;
-    std::optional<Result<void>> done;
-  };
   // Where this region stands, as its database says.
   struct Standing {
     std::string master_region, system_identifier, database_id, position;
@@ -74,10 +67,6 @@ class Applier::Worker {
   Result<void> look_for_orders();
 
   bool stopping() const;
-  bool point_waits();
-  Result<void> serve_point();  // runs `choose` of the first that waits
-  Result<void> reach_point(RecordSource& source, Puller& puller, wire::Lsn commit);
-  void end_points(const Error& error);
 
   void report(std::string_view state, const Error& error);
   void raise(std::string_view kind, const std::string& object, const std::string& detail,
@@ -92,8 +81,6 @@ class Applier::Worker {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
-  bool streaming_ = false;
-  std::deque<Point*> points_;
   ApplierStatus status_;
 
   // Of the thread.
