@@ -305,7 +305,8 @@ void Applier::Worker::report(std::string_view state, const Error& error) {
   }
   if (state == "stopped")
     raise(error.reason.empty() ? "stopped" : error.reason, "stream", error.message, "high");
-  if (!sql_) return;
+  // How the stream is, whoever carries it says; one that waits its turn does not.
+  if (!sql_ || error.reason == "another_applier") return;
   (void)sql_->query(
       "UPDATE domicile.reference_source SET state = $1, reason = $2, detail = $3, changed_at = "
       "pg_catalog.clock_timestamp(), "
