@@ -117,7 +117,7 @@ CREATE FUNCTION domicile.reference_columns() RETURNS TABLE (schema_name text, ta
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT t.schema_name, t.table_name,
          (SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-                   'cast', format_type(a.atttypid, -1), 'not_null', a.attnotnull,
+                   'cast', format_type(a.atttypid, -1), 'oid', a.atttypid::bigint, 'modifier', a.atttypmod, 'not_null', a.attnotnull,
                    'default', CASE WHEN a.attgenerated = '' AND a.attidentity = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
                    'generated', a.attgenerated <> '', 'identity', a.attidentity::text,
                    'key', coalesce(a.attnum = ANY (i.indkey), false),

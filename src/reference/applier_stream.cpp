@@ -85,6 +85,15 @@ Result<void> Applier::Worker::take_message(RecordSource& source, std::string_vie
   return take_change(source, message, parsed);
 }
 
+// When the session began both sides agreed. What was committed before that, under an older type, is text that today's type
+// takes. Types of PostgreSQL itself have one number everywhere; others are told apart by name when a session begins.
+bool Applier::Worker::is_other_type(const wire::pgoutput::Column& column,
+                                    const ColumnShape& mine) const {
+  constexpr std::uint32_t kFirstOwnType = 16'384;
+  return begun_ > agreed_at_ && column.type < kFirstOwnType &&
+         (column.type != mine.oid || column.modifier != mine.modifier);
+}
+
 Result<void> Applier::Worker::take_relation(const wire::pgoutput::Relation& relation) {
   Target& target = targets_[relation.id];
   target = Target{};
@@ -110,6 +119,13 @@ Result<void> Applier::Worker::take_relation(const wire::pgoutput::Relation& rela
       const std::string detail =
           fmt::format("{}: the master region has a column {} that is not here",
                       to_string(target.name), column.name);
+      raise("schema_drift", to_string(target.name), detail, "high");
+      return fail(Code::conflict, detail, "schema_drift");
+    }
+    if (is_other_type(column, *mine)) {
+      const std::string detail =
+          fmt::format("{}: column {} has another type in the master region now than here ({})",
+                      to_string(target.name), column.name, mine->type);
       raise("schema_drift", to_string(target.name), detail, "high");
       return fail(Code::conflict, detail, "schema_drift");
     }
@@ -151,6 +167,9 @@ Result<void> Applier::Worker::take_change(RecordSource& source, std::string_view
     if (target.writer != nullptr && begun_ >= target.from) targets.push_back(&target);
   }
   if (targets.empty()) return {};
+  // What needs its order does not take the rest along, which is stored many at once.
+  if (!changes_.empty() && changes_.net() == needs_order(*targets.front(), parsed))
+    TRY(store_piece());
   if (std::holds_alternative<wire::pgoutput::Truncate>(parsed)) {
     changes_.truncate(std::move(targets), message);
   } else {
@@ -198,7 +217,7 @@ Result<void> Applier::Worker::store_piece() {
     count[1] += table.updates;
     count[2] += table.deletes;
   }
-  TRY(require_class(names, changes_.net() ? Savepoint::net : Savepoint::none));
+  TRY(require_class(names, Savepoint::net));
   auto outcome = ChangeWriter(*sql_, order_).write(changes_, reached_);
   if (!outcome) return std::unexpected(explained(std::move(outcome).error()));
   for (const auto& [name, count] : outcome->conflicts) counts_[name][3] += count;

@@ -115,6 +115,7 @@ Result<void> Applier::Worker::follow() {
   const Master master = TRY(open_session(peer, standing));
   TRY(remember_columns(master));
   TRY(agree(master));
+  agreed_at_ = master.flushed;
   const bool everything = !master.copy.empty();
   if (everything && master.copy != "first_copy" && master.copy != "resync") {
     raise("reference_resync", master.copy,
@@ -213,6 +214,7 @@ Result<Applier::Worker::Master> Applier::Worker::open_session(Peer& peer,
     master.timeline = answer.at("timeline").get<std::int64_t>();
     master.database_id = answer.at("database_id").get<std::string>();
     master.copy = answer.at("copy").get<std::string>();
+    master.flushed = TRY(wire::parse_lsn(answer.at("flushed").get<std::string>()));
     for (const json& table : answer.at("tables")) {
       const QualifiedName name{table.at("schema").get<std::string>(),
                                table.at("name").get<std::string>()};

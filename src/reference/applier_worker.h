@@ -41,6 +41,7 @@ class Applier::Worker {
   struct Master {
     std::string session, region, system_identifier, database_id, copy;
     std::int64_t timeline = 0;
+    wire::Lsn flushed = 0;  // how far its log was
     TableShapes tables;
   };
 
@@ -53,6 +54,7 @@ class Applier::Worker {
   Result<void> loop(RecordSource& source, Puller& puller);
   Result<void> take_message(RecordSource& source, std::string_view message);
   Result<void> take_relation(const wire::pgoutput::Relation& relation);
+  bool is_other_type(const wire::pgoutput::Column& column, const ColumnShape& mine) const;
   Result<void> take_change(RecordSource& source, std::string_view message,
                            const wire::pgoutput::AnyMessage& parsed);
   Result<void> store_piece();  // what has come of an open transaction
@@ -88,6 +90,7 @@ class Applier::Worker {
   TableShapes own_;
   std::vector<QualifiedName> order_;
   std::map<QualifiedName, wire::Lsn> copied_;
+  wire::Lsn agreed_at_ = 0;  // where the master was when both schemas were found to agree
   std::map<std::uint32_t, Target> targets_;
   std::map<std::uint32_t, std::string> described_;  // a relation's message, to know it again
   ChangeSet changes_;

@@ -32,6 +32,13 @@ std::optional<std::string> key_of(const TableWriter& writer, const Tuple& row) {
   return key.empty() ? std::nullopt : std::optional(std::move(key));
 }
 
+bool needs_order(const Target& target, const wire::pgoutput::AnyMessage& parsed) {
+  if (std::holds_alternative<wire::pgoutput::Truncate>(parsed)) return true;
+  const auto* update = std::get_if<wire::pgoutput::Update>(&parsed);
+  return update != nullptr && !update->old.empty() &&
+         key_of(*target.writer, update->old) != key_of(*target.writer, update->row);
+}
+
 Result<void> ChangeSet::add(const Target& target, std::string_view message,
                             const wire::pgoutput::AnyMessage& parsed) {
   TableChanges& table = tables_[target.name];

@@ -74,6 +74,9 @@ class ChangeSet {
   bool net_ = true;
 };
 
+// Whether a change can only be stored in its order: a key changes, or a table is emptied.
+bool needs_order(const Target& target, const wire::pgoutput::AnyMessage& parsed);
+
 // The key of a row as bytes: equal rows of one table have equal ones. nullopt: a part of it is NULL or not known.
 std::optional<std::string> key_of(const TableWriter& writer, const wire::pgoutput::Tuple& row);
 

@@ -59,16 +59,17 @@ bool is_own_rule(const Error& error) {
 }
 
 Result<WriteOutcome> ChangeWriter::write(const ChangeSet& changes, wire::Lsn at) {
-  outcome_ = {};
-  if (changes.net()) {
-    const auto done = write_net(changes);
-    if (done) return std::move(outcome_);
-    const bool may_differ = is_own_rule(done.error());
-    if (!may_differ) return std::unexpected(done.error());
-    TRY(connection_.script("ROLLBACK TO SAVEPOINT net"));
+  // Each way does all of it or is undone; only a rule of this region about a row leads to the next, slower one.
+  enum class Way { net, order, one_by_one };
+  for (const Way way : {Way::net, Way::order, Way::one_by_one}) {
+    if (way == Way::net && !changes.net()) continue;
     outcome_ = {};
+    careful_ = way == Way::one_by_one;
+    const auto done = way == Way::net ? write_net(changes) : write_in_order(changes, at);
+    if (done) return std::move(outcome_);
+    if (careful_ || !is_own_rule(done.error())) return std::unexpected(done.error());
+    TRY(connection_.script("ROLLBACK TO SAVEPOINT net"));
   }
-  TRY(write_in_order(changes, at));
   return std::move(outcome_);
 }
 
@@ -206,6 +207,7 @@ Result<void> ChangeWriter::write_one(const Change& change,
 
 Result<void> ChangeWriter::attempt(const Target& target, Effect effect, const std::string& key,
                                    wire::Lsn at, const std::function<Result<void>()>& body) {
+  if (!careful_) return body();
   TRY(connection_.script("SAVEPOINT one"));
   const auto done = body();
   if (done) return connection_.script("RELEASE SAVEPOINT one");
@@ -228,6 +230,7 @@ Result<void> ChangeWriter::attempt(const Target& target, Effect effect, const st
 // TRUNCATE would take rows of this region's own tables along, or lock them: rows are deleted instead.
 Result<void> ChangeWriter::empty_table(const Target& target, wire::Lsn at) {
   TableWriter& writer = *target.writer;
+  if (!careful_) return connection_.script("DELETE FROM " + writer.quoted_name());
   TRY(connection_.script("SAVEPOINT whole"));
   const auto done = connection_.script("DELETE FROM " + writer.quoted_name());
   if (done) return connection_.script("RELEASE SAVEPOINT whole");

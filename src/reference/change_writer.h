@@ -1,7 +1,6 @@
-// Stores a ChangeSet in the open transaction of a connection, whose savepoint `net` was just made where the changes are
-// net ones. First by net effect: inserts and updates from parents to
+// Stores a ChangeSet in the open transaction of a connection, whose savepoint `net` was just made. First by net effect: inserts and updates from parents to
 // children, then deletes from children to parents, each table in a few statements. If that is refused, back to the
-// savepoint, and change by change in the master's order; a change that this region's own rules still refuse (class 23
+// savepoint, and change by change in the master's order, first together and then each with a savepoint of its own; a change that this region's own rules still refuse (class 23
 // of SQLSTATE, or an exception that a trigger raised) is put into domicile.reference_quarantine, and the rest goes on.
 #pragma once
 
@@ -45,6 +44,7 @@ class ChangeWriter {
 
   pg::Connection& connection_;
   const std::vector<QualifiedName>& order_;
+  bool careful_ = false;  // a savepoint for each change
   WriteOutcome outcome_;
 };
 

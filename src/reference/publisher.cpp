@@ -331,6 +331,7 @@ http::Response Publisher::open(const http::Request& request) {
                        {"system_identifier", here->system_identifier},
                        {"timeline", here->timeline},
                        {"database_id", here->database_id},
+                       {"flushed", wire::format_lsn(here->flushed)},
                        {"copy", reason},
                        {"tables", *std::move(tables)}};
   return http::json_response(200, answer.dump());

@@ -47,11 +47,18 @@ Result<TableShape> parse_shape(const QualifiedName& name, std::string_view colum
       if (found == column.end() || !found->is_string()) return std::nullopt;
       return found->get<std::string>();
     };
+    const auto number = [&](const char* key, auto otherwise) {
+      const auto found = column.find(key);
+      return found != column.end() && found->is_number_integer() ? found->get<decltype(otherwise)>()
+                                                                 : otherwise;
+    };
     const auto flag = [&](const char* key) { return column.value(key, json()) == true; };
     if (!column.is_object() || !text("name") || !text("type") || !text("cast")) return malformed();
     shape.columns.push_back({.name = *text("name"),
                              .type = *text("type"),
                              .cast = *text("cast"),
+                             .oid = number("oid", std::uint32_t{0}),
+                             .modifier = number("modifier", std::int32_t{-1}),
                              .default_value = text("default"),
                              .not_null = flag("not_null"),
                              .generated = flag("generated"),

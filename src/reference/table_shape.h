@@ -18,8 +18,11 @@ using catalog::QualifiedName;
 
 struct ColumnShape {
   std::string name;
-  std::string type;                          // with its modifier: numeric(10,2)
-  std::string cast;                          // without: what text is cast to before it is stored
+  std::string type;  // with its modifier: numeric(10,2)
+  std::string cast;  // without: what text is cast to before it is stored
+  std::uint32_t oid =
+      0;  // the type's number in this database, and its modifier: not told to others
+  std::int32_t modifier = -1;
   std::optional<std::string> default_value;  // an expression
   bool not_null = false;
   bool generated = false;  // by an expression: never travels

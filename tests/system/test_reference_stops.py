@@ -2,9 +2,11 @@
 be, and once the cause is gone the stream goes on."""
 
 import contextlib
+import shutil
 
 import psycopg
 import pytest
+from support.domicile import domicile
 from support.reference_schema import catalog
 from support.reference_world import CANADA, EUROPE, US, ReferenceWorld, eventually
 
@@ -145,6 +147,62 @@ def test_another_type_pauses_the_stream_when_it_begins(world):
     assert "varchar" in "".join(world.finding("schema_drift")) or "character varying" in "".join(world.finding("schema_drift"))
     world.replica.execute("ALTER TABLE app.author ALTER COLUMN name TYPE varchar(100)")
     world.in_step(seconds=60)
+
+
+def test_another_type_pauses_the_stream_also_in_the_middle(world):
+    world.master.execute("UPDATE app.author SET name = name || 'a'")
+    world.caught_up()
+    world.master.execute("ALTER TABLE app.author ALTER COLUMN name TYPE varchar(90)")
+    world.master.execute("UPDATE app.author SET name = name || 'b'")
+    world.state("stopped", reason="schema_drift")
+    world.replica.execute("ALTER TABLE app.author ALTER COLUMN name TYPE varchar(90)")
+    world.in_step(seconds=60)
+
+
+def test_what_was_written_under_an_older_type_arrives_once_both_sides_have_the_new_one(world):
+    world.applier.stop()
+    world.master.execute("UPDATE app.author SET name = name || 'c'")
+    world.master.execute("ALTER TABLE app.author ALTER COLUMN name TYPE varchar(80)")
+    world.master.execute("UPDATE app.author SET name = name || 'd'")
+    world.replica.execute("ALTER TABLE app.author ALTER COLUMN name TYPE varchar(80)")
+    world.applier.start()
+    world.in_step(seconds=60)
+
+
+# ---- another master -----------------------------------------------------------------------------
+
+def test_a_promoted_master_leads_to_a_fresh_copy_by_itself(world):
+    world.caught_up()
+    world.publisher.stop()
+    cluster = world.master.cluster
+    cluster.stop()
+    (cluster.data / "standby.signal").touch()
+    shutil.chown(cluster.data / "standby.signal", cluster.data.owner(), cluster.data.group())
+    cluster.start()
+    with cluster.connect() as c:
+        c.execute("SELECT pg_promote()")
+        eventually(lambda: not c.execute("SELECT pg_is_in_recovery()").fetchone()[0], 30, lambda: "promoted")
+    world.master.open()
+    world.publisher.start()
+    world.master.execute("UPDATE app.seat SET label = label || 'p'")
+    world.in_step(seconds=60)
+    assert "timeline_changed" in str(world.applier.events())
+
+
+def test_another_master_is_followed_only_when_a_person_says_so(world):
+    world.caught_up()
+    world.publisher.stop()
+    world.master.execute("UPDATE domicile.region SET database_id = md5('another')")
+    (world.publisher.folder / "state" / "database.mark").unlink()
+    world.master.open()
+    world.publisher.start()
+    world.master.execute("UPDATE app.seat SET label = label || 'q'")
+    before = world.replica.rows("seat")
+    world.state("stopped", reason="master_unknown", seconds=60)
+    assert world.replica.rows("seat") == before
+    domicile("reference", "accept-master", "--dsn-file", world.replica.secret("accept.dsn", world.replica.dsn("node")))
+    world.in_step(seconds=60)
+    assert not [k for k in world.replica.findings() if k[0] == "master_unknown"]
 
 
 # ---- rows that cannot be stored -----------------------------------------------------------------
