@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "reference/finding_event.h"
 
 namespace domicile::reference {
 namespace {
@@ -341,16 +342,8 @@ void Applier::Worker::raise(std::string_view kind, const std::string& object,
                                    {std::string(kind), object, detail});
     if (fresh && !fresh->boolean(0, 0)) return;
   }
-  domain::Event event;
-  event.kind = domain::EventKind::finding;
-  event.outcome = domain::Outcome::failed;
-  event.activity = domain::Activity::other;
-  event.time = clock_.now();
-  event.region = options_.region;
-  event.operation = "reference.apply";
-  event.resource = "reference:" + object;
-  event.reason = kind;
-  event.severity = severity;
+  domain::Event event = finding_event(clock_, options_.region, "reference.apply",
+                                      "reference:" + object, kind, severity);
   if (const auto recorded = events_.record(std::move(event)); !recorded)
     log_error("reference", recorded.error().message);
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "crypto/random.h"
+#include "reference/finding_event.h"
 
 namespace domicile::reference {
 namespace {
@@ -256,15 +257,8 @@ Result<void> Publisher::watch_slots() {
                                     "SELECT pg_drop_replication_slot('{}')",
                                     region, rows.integer(i, 1) >> 20, slot_of(region))}));
     if (!fresh.boolean(0, 0)) continue;
-    domain::Event event;
-    event.kind = domain::EventKind::finding;
-    event.outcome = domain::Outcome::failed;
-    event.time = clock_.now();
-    event.region = options_.region;
-    event.operation = "reference.publish";
-    event.resource = "region:" + region;
-    event.reason = "slot_limit";
-    event.severity = lost ? "high" : "medium";
+    domain::Event event = finding_event(clock_, options_.region, "reference.publish",
+                                        "region:" + region, "slot_limit", lost ? "high" : "medium");
     event.details = {{"wal_status", std::string(rows.text(i, 2))},
                      {"retained_bytes", std::string(rows.text(i, 1))}};
     TRY(events_.record(std::move(event)));

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "crypto/sha256.h"
+#include "reference/finding_event.h"
 
 namespace domicile::reference {
 namespace {
@@ -125,16 +126,9 @@ Result<void> Session::check_class(std::string_view schema, std::string_view name
   const auto fresh =
       sql_->query("SELECT domicile.note_reference_finding('class_violation', $1, $2)",
                   {to_string(table), detail});
-  domain::Event event;
-  event.kind = domain::EventKind::finding;
+  domain::Event event = finding_event(clock_, options_.region, "reference.publish",
+                                      "table:" + to_string(table), "class_violation", "critical");
   event.outcome = domain::Outcome::denied;
-  event.activity = domain::Activity::other;
-  event.time = clock_.now();
-  event.region = options_.region;
-  event.operation = "reference.publish";
-  event.resource = "table:" + to_string(table);
-  event.reason = "class_violation";
-  event.severity = "critical";
   event.details = {{"to_region", start_.region}};
   if (!fresh || fresh->boolean(0, 0)) TRY(events_.record(std::move(event)));
   return fail(Code::denied, detail, "class_violation");
