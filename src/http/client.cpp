@@ -137,6 +137,9 @@ Result<Response> Client::send(const ClientRequest& request) {
   const std::string bearer(request.bearer.reveal());
   s.set(CURLOPT_URL, request.url.c_str());
   s.set(CURLOPT_PROTOCOLS_STR, "http,https");
+  // One call at a time has no use for streams, and libcurl 7.88 takes until its next wake-up, up to a second, to notice the
+  // end of an HTTP/2 answer without a body.
+  s.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   s.set(CURLOPT_FOLLOWLOCATION, 0L);
   s.set(CURLOPT_PROXY, "");
   s.set(CURLOPT_NOSIGNAL, 1L);
