@@ -51,7 +51,6 @@ Result<void> Applier::Worker::loop(RecordSource& source, Puller& puller) {
           TRY(commit(source, puller));
         else
           TRY(store_piece());
-        TRY(look_for_orders());
         source.release();
     }
   }
@@ -288,7 +287,6 @@ Result<void> Applier::Worker::commit(RecordSource& source, Puller& puller) {
   }
   auto recorded = submit_frames(domain::Outcome::allowed, "");
   TRY(store_piece());
-  TRY(begin());
   std::vector<std::string> schemas, tables, numbers[4];
   for (const auto& [name, count] : counts_) {
     schemas.push_back(name.schema);
@@ -302,10 +300,11 @@ Result<void> Applier::Worker::commit(RecordSource& source, Puller& puller) {
     return pg::quote_literal(pg::array_literal(items));
   };
   TRY(sql_->script(
-      fmt::format("SELECT domicile.reach_reference('{}', '{}', {}, {}, {}, {}, {}, {}){}",
-                  wire::format_lsn(position_), wire::format_lsn(reached_), list(schemas),
-                  list(tables), list(numbers[0]), list(numbers[1]), list(numbers[2]),
-                  list(numbers[3]), beat ? "; SET LOCAL synchronous_commit = on" : "")));
+      fmt::format("{}SELECT domicile.reach_reference('{}', '{}', {}, {}, {}, {}, {}, {})",
+                  open_ ? "" : "BEGIN; ", wire::format_lsn(position_), wire::format_lsn(reached_),
+                  list(schemas), list(tables), list(numbers[0]), list(numbers[1]), list(numbers[2]),
+                  list(numbers[3]))));
+  open_ = true;
   TRY(make_visible(std::move(recorded)));
   position_ = reached_;
   {
@@ -313,10 +312,8 @@ Result<void> Applier::Worker::commit(RecordSource& source, Puller& puller) {
     status_.position = wire::format_lsn(position_);
   }
   if (!beat) return {};
-  puller.confirm(
-      position_);  // that commit waited for the disk, and everything before it is there too
   note_lag(source);
-  return {};
+  return keep_house(puller);
 }
 
 void Applier::Worker::note_lag(RecordSource& source) {
@@ -335,13 +332,32 @@ void Applier::Worker::note_lag(RecordSource& source) {
     status_.lag_ms_p50 = p50;
     status_.lag_ms_p99 = p99;
   }
-  (void)sql_->query(
-      "UPDATE domicile.reference_source SET lag_ms_last = $1::bigint, lag_ms_p50 = $2::bigint, "
-      "lag_ms_p99 = $3::bigint, "
-      "beat_at = pg_catalog.to_timestamp($4::double precision / 1000000), contact_at = "
-      "pg_catalog.clock_timestamp()",
-      {std::to_string(last), std::to_string(p50), std::to_string(p99),
-       std::to_string(beat_committed_us_)});
+}
+
+// Once a heartbeat, in one round trip: what people read of the lag, what an operator asked for, and how far this database's log
+// is on disk. No commit waits for the disk: what is confirmed to the publisher is what the log has overtaken.
+Result<void> Applier::Worker::keep_house(Puller& puller) {
+  const ApplierStatus now = status();
+  const auto rows =
+      TRY(sql_->query("UPDATE domicile.reference_source SET lag_ms_last = $1::bigint, lag_ms_p50 = "
+                      "$2::bigint, lag_ms_p99 = $3::bigint, "
+                      "beat_at = pg_catalog.to_timestamp($4::double precision / 1000000), "
+                      "contact_at = pg_catalog.clock_timestamp() "
+                      "RETURNING resync, pg_catalog.pg_current_wal_insert_lsn(), "
+                      "pg_catalog.pg_current_wal_flush_lsn()",
+                      {std::to_string(now.lag_ms_last), std::to_string(now.lag_ms_p50),
+                       std::to_string(now.lag_ms_p99), std::to_string(beat_committed_us_)}));
+  if (rows.boolean(0, 0))
+    return fail(Code::unavailable, "an operator asked for a new copy of everything", "resync");
+  const wire::Lsn flushed = TRY(wire::parse_lsn(rows.text(0, 2)));
+  if (unconfirmed_ && flushed >= unconfirmed_->written) {
+    puller.confirm(unconfirmed_->position);
+    unconfirmed_.reset();
+  }
+  if (!unconfirmed_)
+    unconfirmed_ =
+        Unconfirmed{.position = position_, .written = TRY(wire::parse_lsn(rows.text(0, 1)))};
+  return {};
 }
 
 }  // namespace domicile::reference

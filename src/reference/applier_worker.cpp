@@ -13,7 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr auto kOrdersEvery = std::chrono::seconds(2);
 constexpr auto kOpenWait = std::chrono::seconds(30);
 constexpr std::size_t kAnswerMax = 16u << 20;
 
@@ -97,6 +96,7 @@ Result<void> Applier::Worker::follow() {
   targets_.clear();
   described_.clear();
   open_ = savepoint_ = in_source_ = beat_ = false;
+  unconfirmed_.reset();
   sql_ = TRY(pg::Connection::open(dsn()));
   // Values are read as pgoutput and COPY print them. A crash may take back what is not on disk yet: it is pulled again.
   TRY(
@@ -279,16 +279,6 @@ Result<void> Applier::Worker::remember_columns(const Master& master) {
     }
     return {};
   });
-}
-
-// An operator's calls, which stand in the database.
-Result<void> Applier::Worker::look_for_orders() {
-  if (clock_.steady() - orders_at_ < kOrdersEvery) return {};
-  orders_at_ = clock_.steady();
-  const auto rows = TRY(sql_->query("SELECT resync FROM domicile.reference_source"));
-  if (rows.boolean(0, 0))
-    return fail(Code::unavailable, "an operator asked for a new copy of everything", "resync");
-  return {};
 }
 
 void Applier::Worker::report(std::string_view state, const Error& error) {

@@ -66,7 +66,6 @@ class Applier::Worker {
   Result<void> finish_copy(const std::vector<QualifiedName>& names, wire::Lsn at, bool all);
   Result<void> require_class(const std::vector<QualifiedName>& names, Savepoint savepoint);
   Result<void> set_sequences(std::string_view values);
-  Result<void> look_for_orders();
 
   bool stopping() const;
 
@@ -74,6 +73,7 @@ class Applier::Worker {
   void raise(std::string_view kind, const std::string& object, const std::string& detail,
              std::string_view severity);
   void note_lag(RecordSource& source);
+  Result<void> keep_house(Puller& puller);
   void watch_limit(std::chrono::milliseconds behind, const std::string& why);
 
   const ApplierOptions options_;
@@ -108,7 +108,12 @@ class Applier::Worker {
   std::set<QualifiedName> quarantined_;
   Lag lag_;
   ClockOffset clock_offset_;
-  SteadyTime orders_at_{};
+  // What the database's own log had not on disk yet when it was looked at last.
+  struct Unconfirmed {
+    wire::Lsn position = 0;  // of the master
+    wire::Lsn written = 0;   // in the log here
+  };
+  std::optional<Unconfirmed> unconfirmed_;
   SteadyTime well_at_{};  // when a heartbeat was stored last
   bool behind_ = true;    // a finding may say so, also from before the start
   std::string reported_;
