@@ -26,7 +26,8 @@ def test_the_fault_proxy_breaks_before_a_statement_or_after_it_was_done(cluster)
                 proxy.arm(2, when, lambda done=done: done.append(1))
                 c.execute("SELECT 1")
                 c.execute("INSERT INTO broken VALUES (1)")
-            assert proxy.fired.is_set() and done == [1] and not proxy.disarm()
+            assert proxy.fired.wait(20), "the proxy tells after the client was told"
+            assert done == [1] and not proxy.disarm()
             with cluster.connect() as c:
                 assert c.execute("SELECT count(*) FROM broken").fetchone() == (rows,)
     finally:
