@@ -297,7 +297,6 @@ Result<void> Applier::Worker::copy(RecordSource& source, Puller& puller,
       .rows.clear();  // its event is written here; nothing but the end of the frame follows
   TRY(finish_copy(names, parsed->at, parsed->all));
   for (const QualifiedName& name : kept) {
-    quarantined_.insert(name);
     raise("delete_refused", to_string(name),
           fmt::format("rows of {} that the master region has no more are in use here",
                       to_string(name)),

@@ -178,13 +178,6 @@ Result<void> Applier::Worker::take_change(RecordSource& source, std::string_view
   return store_piece();
 }
 
-Result<void> Applier::Worker::begin() {
-  if (open_) return {};
-  TRY(sql_->script("BEGIN"));
-  open_ = true;
-  return {};
-}
-
 // Begins the transaction where none is open, and makes the writer's savepoint, all in one round trip. The classes are held
 // until the transaction ends: they cannot change in between.
 Result<void> Applier::Worker::require_class(const std::vector<QualifiedName>& names,
@@ -221,7 +214,6 @@ Result<void> Applier::Worker::store_piece() {
   if (!outcome) return std::unexpected(explained(std::move(outcome).error()));
   for (const auto& [name, count] : outcome->conflicts) counts_[name][3] += count;
   for (const Refused& refused : outcome->refused) {
-    quarantined_.insert(refused.table);
     const std::string detail = fmt::format("a change of {} was refused here and set aside: {}",
                                            to_string(refused.table), refused.error.reason);
     log_warning("reference", detail);

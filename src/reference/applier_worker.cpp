@@ -182,12 +182,6 @@ Result<Applier::Worker::Standing> Applier::Worker::read_standing() {
     standing.copied[{std::string(tables.text(i, 0)), std::string(tables.text(i, 1))}] =
         TRY(wire::parse_lsn(tables.text(i, 2)));
   }
-  const auto refused =
-      TRY(sql_->query("SELECT DISTINCT schema_name, table_name FROM domicile.reference_quarantine "
-                      "WHERE resolved_at IS NULL"));
-  quarantined_.clear();
-  for (int i = 0; i < refused.size(); ++i)
-    quarantined_.insert({std::string(refused.text(i, 0)), std::string(refused.text(i, 1))});
   return standing;
 }
 

@@ -7,7 +7,6 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <thread>
 
 #include "reference/applier.h"
@@ -59,7 +58,6 @@ class Applier::Worker {
                            const wire::pgoutput::AnyMessage& parsed);
   Result<void> store_piece();  // what has come of an open transaction
   Result<void> commit(RecordSource& source, Puller& puller);
-  Result<void> begin();
   std::vector<Recorded> submit_frames(domain::Outcome outcome, std::string_view reason);
   Result<void> make_visible(std::vector<Recorded> recorded);
   Result<void> copy(RecordSource& source, Puller& puller, std::string_view begin);
@@ -96,7 +94,7 @@ class Applier::Worker {
   ChangeSet changes_;
   std::map<QualifiedName, std::array<std::int64_t, 4>>
       counts_;                      // inserts, updates, deletes, conflicts of the transaction
-  std::vector<FrameFacts> frames_;  // whose event is not written yet
+  std::vector<FrameFacts> frames_;  // that are not committed yet
   bool open_ = false;               // a transaction here
   bool savepoint_ = false;          // in it
   bool in_source_ = false;          // inside one of the master's
@@ -105,7 +103,6 @@ class Applier::Worker {
   std::int64_t beat_committed_us_ = 0;
   wire::Lsn reached_ = 0;   // the end of the last whole one
   wire::Lsn position_ = 0;  // what is committed
-  std::set<QualifiedName> quarantined_;
   Lag lag_;
   ClockOffset clock_offset_;
   // What the database's own log had not on disk yet when it was looked at last.
