@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -194,16 +196,10 @@ Result<int> export_events(AuditArguments arguments, const Cli& cli) {
 }
 
 void add_filter(CLI::App& verb, AuditArguments& arguments) {
-  verb.add_option("--kind", arguments.filter.kind,
-                  "Only this kind: sign_in, token_issued, request, cross_region, sql_session, "
-                  "sql_statement, "
-                  "grant_changed, organization_changed, policy_changed, reference_applied, "
-                  "drift_repaired, finding, "
-                  "log_changed")
-      ->check(
-          CLI::IsMember({"sign_in", "token_issued", "request", "cross_region", "sql_session",
-                         "sql_statement", "grant_changed", "organization_changed", "policy_changed",
-                         "reference_applied", "drift_repaired", "finding", "log_changed"}));
+  std::vector<std::string> kinds;
+  for (const auto kind : audit::kEventKinds) kinds.emplace_back(audit::to_string(kind));
+  verb.add_option("--kind", arguments.filter.kind, "Only this kind of event")
+      ->check(CLI::IsMember(kinds));
   verb.add_option("--outcome", arguments.filter.outcome, "Only allowed, denied or failed")
       ->check(CLI::IsMember({"allowed", "denied", "failed"}));
   verb.add_option("--organization", arguments.filter.organization, "Only this organization's key");

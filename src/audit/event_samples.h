@@ -1,28 +1,19 @@
 // Events of every kind, outcome and activity, for tests that make claims about all of them.
 #pragma once
 
-#include <array>
 #include <vector>
 
+#include "audit/ocsf.h"
 #include "domain/event.h"
 
 namespace domicile::audit {
-
-inline constexpr std::array kEveryKind{
-    domain::EventKind::sign_in,        domain::EventKind::token_issued,
-    domain::EventKind::request,        domain::EventKind::cross_region,
-    domain::EventKind::sql_session,    domain::EventKind::sql_statement,
-    domain::EventKind::grant_changed,  domain::EventKind::organization_changed,
-    domain::EventKind::policy_changed, domain::EventKind::reference_applied,
-    domain::EventKind::drift_repaired, domain::EventKind::finding,
-    domain::EventKind::log_changed};
 
 // With every field filled, and with none.
 inline std::vector<domain::Event> event_samples() {
   using domain::Activity;
   using domain::Outcome;
   std::vector<domain::Event> samples;
-  for (const auto kind : kEveryKind) {
+  for (const auto kind : kEventKinds) {
     for (const auto outcome : {Outcome::allowed, Outcome::denied, Outcome::failed}) {
       for (const auto activity : {Activity::create, Activity::read, Activity::update,
                                   Activity::remove, Activity::other}) {
@@ -44,14 +35,19 @@ inline std::vector<domain::Event> event_samples() {
         event.resource = "/courses/{id}";
         event.reason = outcome == Outcome::allowed ? "" : "organization_mismatch";
         event.epoch = 3;
-        event.details = {
-            {"subject", "user-12"},           {"permissions", "courses:read courses:write"},
-            {"fingerprint", "a0b1"},          {"title", "Rows are home"},
-            {"observed", "12 organizations"}, {"remedy", "move them"},
-            {"standards", "SOC 2 CC6.1"}};
+        event.details = {{"subject", "user-12"},
+                         {"permissions", "courses:read courses:write"},
+                         {"fingerprint", "a0b1"},
+                         {"title", "Rows are home"},
+                         {"observed", "12 organizations"},
+                         {"remedy", "move them"},
+                         {"standards", "SOC 2 CC6.1"},
+                         {"rule", "cross-region-denials"},
+                         {"finding_uid", "cross-region-denials/user-12"}};
         samples.push_back(event);
-        for (const char* operation : {"org.move", "org.suspend", "org.resume", "log.export",
-                                      "log.rotate", "log.start", "log.stop", "log.archive"}) {
+        for (const char* operation :
+             {"org.move", "org.suspend", "org.resume", "log.export", "log.rotate", "log.start",
+              "log.stop", "log.archive", "log.erased", "log.trimmed", "key.rotate"}) {
           event.operation = operation;
           samples.push_back(event);
         }

@@ -71,6 +71,11 @@ std::string_view to_string(EventKind kind) {
     case EventKind::drift_repaired: return "drift_repaired";
     case EventKind::finding: return "finding";
     case EventKind::log_changed: return "log_changed";
+    case EventKind::detection: return "detection";
+    case EventKind::cloud_activity: return "cloud_activity";
+    case EventKind::schema_changed: return "schema_changed";
+    case EventKind::config_changed: return "config_changed";
+    case EventKind::key_changed: return "key_changed";
   }
   return "unknown";
 }

@@ -15,6 +15,7 @@
 // kRecordBytesMax.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,9 +28,21 @@ namespace domicile::audit {
 constexpr std::string_view kOcsfVersion = "1.8.0";
 constexpr std::size_t kRecordBytesMax = 60'000;
 
+inline constexpr std::array kEventKinds{
+    domain::EventKind::sign_in,        domain::EventKind::token_issued,
+    domain::EventKind::request,        domain::EventKind::cross_region,
+    domain::EventKind::sql_session,    domain::EventKind::sql_statement,
+    domain::EventKind::grant_changed,  domain::EventKind::organization_changed,
+    domain::EventKind::policy_changed, domain::EventKind::reference_applied,
+    domain::EventKind::drift_repaired, domain::EventKind::finding,
+    domain::EventKind::log_changed,    domain::EventKind::detection,
+    domain::EventKind::cloud_activity, domain::EventKind::schema_changed,
+    domain::EventKind::config_changed, domain::EventKind::key_changed};
+
 struct OcsfRecord {
   std::string text;             // without its sequence, and ending at the comma before the frame
   std::size_t sequence_at = 0;  // where the sequence goes: behind `"sequence":`
+  std::string sealed;           // personal fields, sealed: JSON-safe, no quotes; empty: none
 };
 
 std::vector<OcsfRecord> to_ocsf(const domain::Event& event);

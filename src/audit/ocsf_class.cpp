@@ -69,11 +69,28 @@ OcsfCode request_activity(Activity activity) {
   return kOther;
 }
 
+OcsfCode key_activity(Activity activity) {
+  if (activity == Activity::create) return {1, "Create"};
+  return activity == Activity::remove ? OcsfCode{4, "Delete"} : OcsfCode{3, "Update"};
+}
+
+OcsfCode schema_activity(Activity activity) {
+  switch (activity) {
+    case Activity::create: return {6, "Create"};
+    case Activity::read: return {1, "Read"};
+    case Activity::update: return {2, "Update"};
+    case Activity::remove: return {7, "Delete"};
+    case Activity::other: return kOther;
+  }
+  return kOther;
+}
+
 OcsfCode derived_severity(const Event& event) {
   constexpr OcsfCode kInformational{1, "Informational"}, kLow{2, "Low"}, kMedium{3, "Medium"},
       kHigh{4, "High"};
   if (event.kind == EventKind::cross_region)
     return event.outcome == Outcome::denied ? kMedium : OcsfCode{5, "Critical"};
+  if (event.kind == EventKind::detection) return kHigh;
   if (event.kind == EventKind::drift_repaired) return kMedium;
   if (event.kind == EventKind::log_changed && event.operation != "log.start") return kMedium;
   if (event.outcome == Outcome::allowed) return kInformational;
@@ -90,16 +107,21 @@ const OcsfClass& ocsf_class(EventKind kind) {
     case EventKind::sign_in: return kAuthentication;
     case EventKind::token_issued: return kAuthorizeSession;
     case EventKind::request:
-    case EventKind::cross_region: return kApi;
+    case EventKind::cross_region:
+    case EventKind::cloud_activity: return kApi;
     case EventKind::sql_session:
     case EventKind::sql_statement:
-    case EventKind::reference_applied: return kDatastore;
+    case EventKind::reference_applied:
+    case EventKind::schema_changed: return kDatastore;
     case EventKind::grant_changed: return kUserAccess;
     case EventKind::organization_changed:
-    case EventKind::policy_changed: return kEntity;
+    case EventKind::policy_changed:
+    case EventKind::config_changed:
+    case EventKind::key_changed: return kEntity;
     case EventKind::drift_repaired: return kRemediation;
     case EventKind::finding: return kCompliance;
     case EventKind::log_changed: return kLog;
+    case EventKind::detection: return kDetectionFinding;
   }
   CHECK(false);  // every kind has a class
   return kApi;
@@ -110,7 +132,8 @@ OcsfCode ocsf_activity(const Event& event) {
     case EventKind::sign_in: return {1, "Logon"};
     case EventKind::token_issued: return {1, "Assign Privileges"};
     case EventKind::request:
-    case EventKind::cross_region: return request_activity(event.activity);
+    case EventKind::cross_region:
+    case EventKind::cloud_activity: return request_activity(event.activity);
     case EventKind::sql_session: return {3, "Connect"};
     case EventKind::sql_statement: return {4, "Query"};
     case EventKind::reference_applied: return {2, "Update"};
@@ -118,8 +141,12 @@ OcsfCode ocsf_activity(const Event& event) {
       return event.activity == Activity::remove ? OcsfCode{2, "Revoke Privileges"}
                                                 : OcsfCode{1, "Assign Privileges"};
     case EventKind::organization_changed: return entity_activity(event);
-    case EventKind::policy_changed: return {3, "Update"};
+    case EventKind::policy_changed:
+    case EventKind::config_changed: return {3, "Update"};
+    case EventKind::key_changed: return key_activity(event.activity);
+    case EventKind::schema_changed: return schema_activity(event.activity);
     case EventKind::drift_repaired: return {3, "Restore"};
+    case EventKind::detection:
     case EventKind::finding:
       if (event.activity == Activity::update) return {2, "Update"};
       return event.activity == Activity::remove ? OcsfCode{3, "Close"} : OcsfCode{1, "Create"};

@@ -28,7 +28,8 @@ bool RecordWriter::too_long() const {
 OcsfRecord RecordWriter::write() {
   text_.reserve(1024);
   json_.open();
-  if (!is(EventKind::finding) && event_.outcome != Outcome::failed) {
+  if (!is(EventKind::finding) && event_.kind != EventKind::detection &&
+      event_.outcome != Outcome::failed) {
     member("action", event_.outcome == Outcome::allowed ? "Allowed" : "Denied");
     json_.key("action_id").number(event_.outcome == Outcome::allowed ? 1 : 2);
   }
@@ -61,7 +62,7 @@ OcsfRecord RecordWriter::write() {
   severity();
   if (shape_.actor) src_endpoint();
   status();
-  if (is(EventKind::reference_applied)) {
+  if (is(EventKind::reference_applied) || is(EventKind::schema_changed)) {
     json_.key("table").open();
     member("name", event_.resource.empty() ? "unknown" : event_.resource);
     json_.close();
@@ -155,7 +156,9 @@ void RecordWriter::entity() {
     const std::string_view name =
         event_.resource.empty() ? std::string_view(event_.operation) : event_.resource;
     member("name", name.empty() ? "unknown" : name);
-    member("type", "Policy");
+    member("type", is(EventKind::config_changed) ? "Configuration"
+                   : is(EventKind::key_changed)  ? "Key"
+                                                 : "Policy");
   }
   json_.close();
 }
@@ -167,11 +170,24 @@ void RecordWriter::finding_info() {
     const std::string_view title = detail("title");
     member("title", title.empty() ? std::string_view(event_.operation) : title);
     member("uid", event_.operation + "/" + event_.resource);
+  } else if (event_.kind == EventKind::detection) {
+    detected();
   } else {
     member("title", "Request for an organization whose home is another region");
     member("uid", "cross-region/" + event_.request_id);
   }
   json_.close();
+}
+
+// What a rule found: `operation` is the rule where no detail names it.
+void RecordWriter::detected() {
+  const auto either = [](std::string_view first, std::string_view second) {
+    return first.empty() ? second : first;
+  };
+  const std::string_view rule = either(either(detail("rule"), event_.operation), "unknown");
+  optional("desc", detail("observed"));
+  member("title", either(detail("title"), rule));
+  member("uid", either(detail("finding_uid"), rule));
 }
 
 void RecordWriter::log_names() {

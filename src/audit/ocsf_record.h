@@ -32,6 +32,7 @@ class RecordWriter {
   void classification();
   void compliance();
   void datastore();
+  void detected();
   void entity();
   void finding_info();
   void log_names();

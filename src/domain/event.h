@@ -29,7 +29,12 @@ enum class EventKind {
   reference_applied,     // 6005
   drift_repaired,        // 7001
   finding,               // 2003
-  log_changed,           // 1008
+  log_changed,           // 1008: the log itself, its keys, its witnesses (log.*, witness.*)
+  detection,             // 2004: a rule fired; details rule, title, finding_uid, observed
+  cloud_activity,        // 6003: an act that the cloud provider's own trail tells of
+  schema_changed,        // 6005: DDL in the regional store; `resource` is the object
+  config_changed,        // 3004: a file of the node's configuration was taken up, or refused
+  key_changed,           // 3004: a signing or sealing key came, changed or went
 };
 
 enum class Outcome { allowed, denied, failed };
