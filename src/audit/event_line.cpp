@@ -12,6 +12,9 @@ constexpr std::string_view kBatch = "\"batch\":";
 constexpr std::string_view kHash = ",\"xxh3\":\"";
 constexpr std::string_view kEnd = "\"}}";
 constexpr std::string_view kSequence = "\"sequence\":";
+constexpr std::string_view kSealed = "{\"sealed\":\"";
+constexpr std::string_view kSealedHash = "\",\"xxh3\":\"";
+constexpr std::string_view kSealedEnd = "\"}";
 constexpr std::size_t kDigits = 16;
 
 std::array<char, kDigits> hash_digits(std::string_view bytes) {
@@ -27,6 +30,27 @@ void append_number(std::string& out, std::uint64_t value) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
 }
 
+// Whether the digits that follow `covered` in `line` are its hash.
+bool hash_fits(std::string_view line, std::string_view covered) {
+  const auto digits = hash_digits(covered);
+  return line.substr(covered.size(), kDigits) == std::string_view(digits.data(), digits.size());
+}
+
+void append_hash(std::string& out, std::size_t begin) {
+  const auto digits = hash_digits(std::string_view(out).substr(begin));
+  out.append(digits.data(), digits.size());
+}
+
+void append_sealed_line(std::string& out, std::string_view sealed) {
+  const std::size_t begin = out.size();
+  out += kSealed;
+  out += sealed;
+  out += kSealedHash;
+  append_hash(out, begin);
+  out += kSealedEnd;
+  out += '\n';
+}
+
 // The number at the start of `text`, canonical, followed by `next`.
 std::optional<std::uint64_t> number_before(std::string_view text, char next) {
   std::uint64_t value = 0;
@@ -40,6 +64,7 @@ std::optional<std::uint64_t> number_before(std::string_view text, char next) {
 
 void append_line(std::string& out, const OcsfRecord& record, std::uint64_t sequence,
                  std::uint64_t batch) {
+  if (!record.sealed.empty()) append_sealed_line(out, record.sealed);
   const std::size_t begin = out.size();
   const std::string_view text = record.text;
   out += text.substr(0, record.sequence_at);
@@ -48,8 +73,7 @@ void append_line(std::string& out, const OcsfRecord& record, std::uint64_t seque
   out += kBatch;
   append_number(out, batch);
   out += kHash;
-  const auto digits = hash_digits(std::string_view(out).substr(begin));
-  out.append(digits.data(), digits.size());
+  append_hash(out, begin);
   out += kEnd;
   out += '\n';
 }
@@ -60,11 +84,7 @@ std::optional<LineFrame> parse_line(std::string_view line) {
   }
   if (!line.ends_with(kEnd)) return std::nullopt;
   const std::string_view covered = line.substr(0, line.size() - kEnd.size() - kDigits);
-  const auto digits = hash_digits(covered);
-  if (line.substr(covered.size(), kDigits) != std::string_view(digits.data(), digits.size())) {
-    return std::nullopt;
-  }
-  if (!covered.ends_with(kHash)) return std::nullopt;
+  if (!hash_fits(line, covered) || !covered.ends_with(kHash)) return std::nullopt;
   const auto batch_at = covered.rfind(kBatch);
   // A string inside the record cannot hold `"sequence":` or `"batch":`, because its quotes are
   // escaped.
@@ -74,6 +94,16 @@ std::optional<LineFrame> parse_line(std::string_view line) {
   const auto sequence = number_before(covered.substr(sequence_at + kSequence.size()), ',');
   if (!batch || !sequence || *batch > *sequence) return std::nullopt;
   return LineFrame{.sequence = *sequence, .batch = *batch};
+}
+
+std::optional<std::string_view> parse_sealed_line(std::string_view line) {
+  const std::size_t around = kSealed.size() + kSealedHash.size() + kDigits + kSealedEnd.size();
+  if (line.size() <= around || !line.starts_with(kSealed) || !line.ends_with(kSealedEnd)) {
+    return std::nullopt;
+  }
+  const std::string_view covered = line.substr(0, line.size() - kSealedEnd.size() - kDigits);
+  if (!hash_fits(line, covered) || !covered.ends_with(kSealedHash)) return std::nullopt;
+  return line.substr(kSealed.size(), line.size() - around);
 }
 
 }  // namespace domicile::audit

@@ -24,7 +24,13 @@ namespace domicile::audit {
 
 constexpr std::size_t kLineBytesMax = 65'535;  // with its newline; what a tlog-tiles entry may hold
 
-// Appends the framed line and its newline.
+//
+// A record with sealed personal fields has a line of its own in front, which is no event and never
+// becomes an entry of the log:
+//
+//   {"sealed":"<text>","xxh3":"0123456789abcdef"}\n
+
+// Appends the sealed line, if there is something sealed, the framed line, and their newlines.
 void append_line(std::string& out, const OcsfRecord& record, std::uint64_t sequence,
                  std::uint64_t batch);
 
@@ -35,5 +41,7 @@ struct LineFrame {
 
 // `line` without its newline; nullopt unless the frame is whole and the hash fits.
 std::optional<LineFrame> parse_line(std::string_view line);
+// What is sealed; nullopt unless it is such a line, whole. Without its newline as well.
+std::optional<std::string_view> parse_sealed_line(std::string_view line);
 
 }  // namespace domicile::audit

@@ -38,8 +38,8 @@ Result<FolderReport> read_events(Folder& folder, const VisitRecord& visit) {
                                                   expected, segments[i] - 1, name)
                                     : fmt::format("{} overlaps the segment before it", name));
     }
-    const SegmentScan scan =
-        scan_segment(content, segments[i], [&](const LineFrame& frame, std::string_view line) {
+    const SegmentScan scan = scan_segment(
+        content, segments[i], [&](const LineFrame& frame, std::string_view line, std::string_view) {
           if (stopped) return;
           if (report.first_sequence == 0) report.first_sequence = frame.sequence;
           report.last_sequence = frame.sequence;

@@ -41,8 +41,8 @@ std::map<std::uint64_t, std::string> records_on(const SimulatedDisk& disk) {
     const auto first = parse_segment_name(name);
     if (!first) continue;
     EXPECT_EQ(*first, expected);
-    const auto scan =
-        scan_segment(content, *first, [&](const LineFrame& frame, std::string_view line) {
+    const auto scan = scan_segment(
+        content, *first, [&](const LineFrame& frame, std::string_view line, std::string_view) {
           records[frame.sequence] = std::string(line);
         });
     EXPECT_EQ(scan.tail, Tail::clean) << name << ": " << scan.problem;

@@ -63,7 +63,7 @@ std::map<std::uint64_t, std::string> records_in(const std::filesystem::path& dir
     names.push_back(entry.path().filename());
   for (const auto first : segments_in(names)) {
     scan_segment(read_file(directory / segment_name(first)).value(), first,
-                 [&](const LineFrame& frame, std::string_view line) {
+                 [&](const LineFrame& frame, std::string_view line, std::string_view) {
                    records[frame.sequence] = std::string(line);
                  });
   }

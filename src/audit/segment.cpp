@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -33,9 +34,11 @@ bool has_unwritten_block(std::string_view bytes, std::size_t begin, std::size_t 
 // there.
 Verdict judge_tail(std::string_view bytes, std::size_t begin, std::uint64_t next) {
   std::size_t at = begin;
+  bool first = true;
   for (std::size_t newline = 0; (newline = bytes.find('\n', at)) != bytes.npos; at = newline + 1) {
+    if (parse_sealed_line(bytes.substr(at, newline - at))) continue;
     const auto frame = parse_line(bytes.substr(at, newline - at));
-    if (frame && at == begin) {
+    if (frame && std::exchange(first, false)) {
       return {Tail::damaged,
               fmt::format("record {} stands where record {} belongs", frame->sequence, next)};
     }
@@ -46,6 +49,7 @@ Verdict judge_tail(std::string_view bytes, std::size_t begin, std::uint64_t next
     if (!frame && !has_unwritten_block(bytes, at, newline)) {
       return {Tail::damaged, fmt::format("record {} or one that follows it was changed", next)};
     }
+    first = false;
   }
   // What is left is the beginning of a line; a whole line with something else in its newline's
   // place is not what an unfinished write leaves.
@@ -89,13 +93,18 @@ SegmentScan scan_segment(std::string_view bytes, std::uint64_t first_sequence,
                          const VisitLine& visit) {
   SegmentScan scan;
   scan.next_sequence = first_sequence;
-  while (scan.valid_bytes < bytes.size()) {
-    const std::size_t newline = bytes.find('\n', scan.valid_bytes);
-    if (newline == bytes.npos) break;
-    const std::string_view line = bytes.substr(scan.valid_bytes, newline - scan.valid_bytes);
+  std::string_view sealed;
+  for (std::size_t at = 0, newline = 0; (newline = bytes.find('\n', at)) != bytes.npos;
+       at = newline + 1) {
+    const std::string_view line = bytes.substr(at, newline - at);
+    if (const auto found = sealed.empty() ? parse_sealed_line(line) : std::nullopt) {
+      sealed = *found;
+      continue;
+    }
     const auto frame = parse_line(line);
     if (!frame || frame->sequence != scan.next_sequence) break;
-    if (visit) visit(*frame, line);
+    if (visit) visit(*frame, line, sealed);
+    sealed = {};
     scan.valid_bytes = newline + 1;
     ++scan.next_sequence;
   }

@@ -31,13 +31,15 @@ struct SegmentScan {
   std::string problem;  // for the operator, when not clean
 };
 
-// Visits whole records in order, as long as each follows its predecessor.
+// Visits whole records in order, as long as each follows its predecessor. `sealed`: what stands in
+// front of the record (event_line.h), or nothing.
 //
 // A tail is torn, and only then, when everything in it is explained by a last write that a crash
 // cut short: an unfinished line at the very end, lines with NULs (blocks that never reached the
 // disk), and beyond such a hole only whole records of the same batch. That batch was not
 // acknowledged, or a disk lost what it had promised to keep. Anything else is damage.
-using VisitLine = std::function<void(const LineFrame&, std::string_view line)>;
+using VisitLine =
+    std::function<void(const LineFrame&, std::string_view line, std::string_view sealed)>;
 SegmentScan scan_segment(std::string_view bytes, std::uint64_t first_sequence,
                          const VisitLine& visit = {});
 

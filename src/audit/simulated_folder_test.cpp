@@ -65,6 +65,28 @@ class SimulatedFolder final : public Folder {
     if (at == disk_.entries_.end()) return fail(Code::not_found, name);
     return at->second.content;
   }
+  Result<std::string> read_part(const std::string& name, std::uint64_t offset,
+                                std::size_t bytes_max) override {
+    const std::string content = TRY(read(name));
+    return content.substr(std::min<std::size_t>(offset, content.size()), bytes_max);
+  }
+  Result<void> put(std::span<const NamedBytes> files) override {
+    for (const NamedBytes& file : files) {
+      const std::lock_guard lock(disk_.mutex_);
+      if (disk_.faulty()) return broken();
+      const std::size_t space = disk_.capacity_ - std::min(disk_.capacity_, disk_.used());
+      if (space < file.bytes.size()) return full();
+      disk_.entries_[file.name] = {
+          .content = file.bytes, .durable = file.bytes.size(), .name_durable = true};
+    }
+    return {};
+  }
+  Result<void> remove_folder(const std::string& name) override {
+    const std::lock_guard lock(disk_.mutex_);
+    if (disk_.faulty()) return broken();
+    std::erase_if(disk_.entries_, [&](const auto& e) { return e.first.starts_with(name + '/'); });
+    return {};
+  }
   Result<std::unique_ptr<AppendFile>> open(const std::string& name) override {
     return std::make_unique<SimulatedFile>(disk_, name);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <system_error>
 
 #include <fcntl.h>
@@ -45,19 +46,56 @@ class Descriptor {
   int fd_;
 };
 
+Result<void> write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return os_error("write to", path);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+// Where a file is written before it gets its name.
+std::string beside(const std::filesystem::path& path) { return path.string() + ".new"; }
+
+Result<Descriptor> write_beside(const std::filesystem::path& path, std::string_view bytes) {
+  const std::string name = beside(path);
+  Descriptor fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.ok()) return os_error("open", name);
+  TRY(write_all(fd.get(), bytes, name));
+  (void)::sync_file_range(fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE);  // begins; fdatasync() waits
+  return fd;
+}
+
+Result<Descriptor> folder_descriptor(const std::filesystem::path& path) {
+  Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.ok()) return os_error("open folder", path);
+  return folder;
+}
+
+// Creates the missing part of `path`, and makes each new name durable in its parent.
+Result<void> make_folders(const std::filesystem::path& path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return {};
+    return fail(Code::invalid, fmt::format("{} is not a folder", path.string()));
+  }
+  const std::filesystem::path parent = path.parent_path();
+  if (!parent.empty()) TRY(make_folders(parent));
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return os_error("create folder", path);
+  const Descriptor above = TRY(folder_descriptor(parent.empty() ? "." : parent));
+  if (::fsync(above.get()) != 0) return os_error("flush folder", parent);
+  return {};
+}
+
 class DiskFile final : public AppendFile {
  public:
   DiskFile(Descriptor fd, std::filesystem::path path)
       : fd_(std::move(fd)), path_(std::move(path)) {}
 
   Result<void> append(std::string_view bytes) override {
-    while (!bytes.empty()) {
-      const ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return os_error("write to", path_);
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    return {};
+    return write_all(fd_.get(), bytes, path_);
   }
   Result<void> flush() override {
     if (::fdatasync(fd_.get()) != 0) return os_error("flush", path_);
@@ -96,6 +134,9 @@ class DiskFolder final : public Folder {
     return read_file(path_ / name, kSegmentReadLimit);
   }
 
+  Result<std::string> read_part(const std::string& name, std::uint64_t offset,
+                                std::size_t bytes_max) override;
+
   Result<std::unique_ptr<AppendFile>> open(const std::string& name) override {
     return writable(name, 0);
   }
@@ -109,6 +150,15 @@ class DiskFolder final : public Folder {
     if (::unlink((path_ / name).c_str()) != 0) return os_error("remove", path_ / name);
     if (::fsync(folder_.get()) != 0) return os_error("flush folder", path_);
     return {};
+  }
+  Result<void> put(std::span<const NamedBytes> files) override;
+  Result<void> remove_folder(const std::string& name) override {
+    TRY(may_write());
+    std::error_code error;
+    std::filesystem::remove_all(path_ / name, error);
+    if (!error) return {};
+    return fail(Code::internal,
+                fmt::format("cannot remove {}: {}", (path_ / name).string(), error.message()));
   }
 
  private:
@@ -130,24 +180,50 @@ class DiskFolder final : public Folder {
   Descriptor lock_;
 };
 
-Result<Descriptor> folder_descriptor(const std::filesystem::path& path) {
-  Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.ok()) return os_error("open folder", path);
-  return folder;
+Result<std::string> DiskFolder::read_part(const std::string& name, std::uint64_t offset,
+                                          std::size_t bytes_max) {
+  const auto path = path_ / name;
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) return os_error("open", path);
+  std::string bytes(bytes_max, '\0');
+  std::size_t filled = 0;
+  while (filled < bytes_max) {
+    const ssize_t n = ::pread(fd.get(), bytes.data() + filled, bytes_max - filled,
+                              static_cast<off_t>(offset + filled));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return os_error("read", path);
+    if (n == 0) break;
+    filled += static_cast<std::size_t>(n);
+  }
+  bytes.resize(filled);
+  return bytes;
 }
 
-// Creates the missing part of `path`, and makes each new name durable in its parent.
-Result<void> make_folders(const std::filesystem::path& path) {
-  struct stat info{};
-  if (::stat(path.c_str(), &info) == 0) {
-    if (S_ISDIR(info.st_mode)) return {};
-    return fail(Code::invalid, fmt::format("{} is not a folder", path.string()));
+// All contents first, so that the disk writes them together; only then is each waited for and given
+// its name, and at the end each folder once.
+Result<void> DiskFolder::put(std::span<const NamedBytes> files) {
+  constexpr std::size_t kOpenAtOnce = 128;
+  TRY(may_write());
+  std::set<std::filesystem::path> folders;
+  for (; !files.empty(); files = files.subspan(std::min(kOpenAtOnce, files.size()))) {
+    const auto part = files.first(std::min(kOpenAtOnce, files.size()));
+    std::vector<Descriptor> written;
+    for (const NamedBytes& file : part) {
+      const auto path = path_ / file.name;
+      if (folders.insert(path.parent_path()).second) TRY(make_folders(path.parent_path()));
+      written.push_back(TRY(write_beside(path, file.bytes)));
+    }
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const auto path = path_ / part[i].name;
+      if (::fdatasync(written[i].get()) != 0) return os_error("flush", beside(path));
+      if (::rename(beside(path).c_str(), path.c_str()) != 0)
+        return os_error("rename", beside(path));
+    }
   }
-  const std::filesystem::path parent = path.parent_path();
-  if (!parent.empty()) TRY(make_folders(parent));
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return os_error("create folder", path);
-  const Descriptor above = TRY(folder_descriptor(parent.empty() ? "." : parent));
-  if (::fsync(above.get()) != 0) return os_error("flush folder", parent);
+  for (const auto& folder : folders) {
+    const Descriptor fd = TRY(folder_descriptor(folder));
+    if (::fsync(fd.get()) != 0) return os_error("flush folder", folder);
+  }
   return {};
 }
 
