@@ -111,23 +111,21 @@ Result<int> list(AuditArguments arguments, const Cli& cli) {
                       "KIND", "OUTCOME", "ORGANIZATION", "OPERATION", "RESOURCE", "REASON"));
   }
   std::uint64_t shown = 0;
-  const auto report =
-      TRY(audit::read_events(*folder, [&](std::uint64_t sequence, std::string_view line) {
-        if (!arguments.filter.admits(audit::facts_of(line))) return true;
-        print(cli.json ? std::string(line) : table_row(sequence, line));
-        return arguments.limit == 0 || ++shown < arguments.limit;
-      }));
+  const auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
+    if (!arguments.filter.admits(audit::facts_of(record.line))) return true;
+    print(cli.json ? std::string(record.line) : table_row(record.sequence, record.line));
+    return arguments.limit == 0 || ++shown < arguments.limit;
+  }));
   return tell_problems(report);
 }
 
 Result<int> show(const AuditArguments& arguments, const Cli& cli) {
   auto folder = TRY(folder_of(arguments));
   std::string found;
-  const auto report =
-      TRY(audit::read_events(*folder, [&](std::uint64_t sequence, std::string_view line) {
-        if (sequence == arguments.sequence) found = line;
-        return sequence < arguments.sequence;
-      }));
+  const auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
+    if (record.sequence == arguments.sequence) found = record.line;
+    return record.sequence < arguments.sequence;
+  }));
   if (found.empty()) {
     tell_problems(report);
     return fail(Code::not_found,
@@ -143,6 +141,7 @@ Result<int> verify(const AuditArguments& arguments, const Cli& cli) {
   const auto report = TRY(audit::read_events(*folder, {}));
   if (cli.json) {
     print(Json({{"whole", report.problems.empty()},
+                {"bundles", report.bundles},
                 {"segments", report.segments},
                 {"records", report.records},
                 {"bytes", report.bytes},
@@ -153,8 +152,9 @@ Result<int> verify(const AuditArguments& arguments, const Cli& cli) {
               .dump());
     return report.problems.empty() ? 0 : 1;
   }
-  print(fmt::format("{} records in {} segments, {} bytes: {} to {}", report.records,
-                    report.segments, report.bytes, report.first_sequence, report.last_sequence));
+  print(fmt::format("{} records in {} bundles and {} segments, {} bytes: {} to {}", report.records,
+                    report.bundles, report.segments, report.bytes, report.first_sequence,
+                    report.last_sequence));
   if (report.unfinished_bytes > 0) {
     print(
         fmt::format("{} bytes after the last record: a write under way, or one that a crash cut "
@@ -173,9 +173,9 @@ Result<int> export_events(AuditArguments arguments, const Cli& cli) {
   auto folder = TRY(folder_of(arguments));
   std::string content;
   std::uint64_t records = 0;
-  const auto report = TRY(audit::read_events(*folder, [&](std::uint64_t, std::string_view line) {
-    if (!arguments.filter.admits(audit::facts_of(line))) return true;
-    content.append(line);
+  const auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
+    if (!arguments.filter.admits(audit::facts_of(record.line))) return true;
+    content.append(record.line);
     content += '\n';
     ++records;
     return true;

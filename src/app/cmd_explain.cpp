@@ -140,13 +140,12 @@ Result<int> explain_request(const Cli& cli, const ExplainArguments& given) {
   }
   auto folder = TRY(audit::open_disk_folder_read_only(directory));
   Json events = Json::array();
-  const auto report =
-      TRY(audit::read_events(*folder, [&](std::uint64_t sequence, std::string_view line) {
-        if (audit::facts_of(line).request_id == given.request_id) {
-          events.push_back(event_facts(sequence, line));
-        }
-        return true;
-      }));
+  const auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
+    if (audit::facts_of(record.line).request_id == given.request_id) {
+      events.push_back(event_facts(record.sequence, record.line));
+    }
+    return true;
+  }));
   if (events.empty()) {
     return fail(Code::not_found,
                 fmt::format("{} holds no event of request {} ({} records read). Requests that were "

@@ -1,6 +1,7 @@
-// Reading an event folder, also while its writer is at work: whole records only, in order, each
-// with its frame checked. What is wrong is listed, not thrown: a reader of evidence wants all of
-// it.
+// Reading a whole log, also while its writer is at work: whole records only, in order, each with its
+// frame checked, from the published bundles and the write-ahead log behind them. What is wrong is
+// listed, not thrown: a reader of evidence wants all of it. This finds damage; what finds forgery is
+// the verifier.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@
 namespace domicile::audit {
 
 struct FolderReport {
-  std::uint64_t segments = 0;
+  std::uint64_t bundles = 0;   // full ones of the published log
+  std::uint64_t segments = 0;  // of the write-ahead log
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
   std::uint64_t first_sequence = 0;  // 0: none
@@ -26,8 +28,14 @@ struct FolderReport {
   std::vector<std::string> problems;   // gaps, changed records, foreign regions; empty: all is well
 };
 
+struct EventRecord {
+  std::uint64_t sequence = 0;
+  std::string_view line;
+  std::string_view sealed;  // its personal fields; empty: it has none
+};
+
 // `visit` may be empty; returning false stops reading (the report then covers what was read).
-using VisitRecord = std::function<bool(std::uint64_t sequence, std::string_view line)>;
+using VisitRecord = std::function<bool(const EventRecord& record)>;
 Result<FolderReport> read_events(Folder& folder, const VisitRecord& visit);
 
 // The few facts of a line that lists and filters need, taken from its canonical form without

@@ -10,7 +10,7 @@
 namespace domicile::audit {
 namespace {
 
-void fill(SimulatedDisk& disk, std::uint64_t segment_bytes) {
+void fill(SimulatedDisk& disk, std::uint64_t segment_bytes, std::size_t most = SIZE_MAX) {
   static const FakeClock clock;
   LedgerOptions options;
   options.directory = "simulated";
@@ -18,8 +18,12 @@ void fill(SimulatedDisk& disk, std::uint64_t segment_bytes) {
   options.clock = &clock;
   options.segment_bytes = segment_bytes;
   options.folder = disk.folder();
+  options.keys = test_keys();
   auto ledger = Ledger::open(std::move(options)).value();
-  for (const auto& event : event_samples()) ASSERT_TRUE(ledger->record(event));
+  for (const auto& event : event_samples()) {
+    if (most-- == 0) break;
+    ASSERT_TRUE(ledger->record(event));
+  }
 }
 
 TEST(EventReader, FindsTheFactsOfEveryRecord) {
@@ -29,8 +33,8 @@ TEST(EventReader, FindsTheFactsOfEveryRecord) {
   by_organization.organization = "7";
   by_outcome.outcome = "denied";
   std::size_t of_organization = 0, denied = 0, total = 0;
-  const auto report = read_events(*disk.folder(), [&](std::uint64_t, std::string_view line) {
-    const RecordFacts facts = facts_of(line);
+  const auto report = read_events(*disk.folder(), [&](const EventRecord& record) {
+    const RecordFacts facts = facts_of(record.line);
     EXPECT_FALSE(facts.kind.empty());
     EXPECT_FALSE(facts.outcome.empty());
     EXPECT_GT(facts.time_ms, 1'700'000'000'000);
@@ -66,8 +70,9 @@ TEST(EventReader, ADetailCannotPoseAsAFact) {
 
 TEST(EventReader, TellsEveryMissingOrChangedPiece) {
   SimulatedDisk disk;
-  fill(disk, 100'000);
-  const auto files = disk.files();
+  fill(disk, 20'000, 200);  // too few for a bundle
+  auto files = disk.files();
+  std::erase_if(files, [](const auto& file) { return !parse_segment_name(file.first); });
   ASSERT_GT(files.size(), 4u);
   int index = 0;
   for (const auto& [name, content] : files) {
@@ -96,6 +101,25 @@ TEST(EventReader, TellsEveryMissingOrChangedPiece) {
               0u)
         << "reordered " << name;
   }
+}
+
+TEST(EventReader, ReadsBundlesAndTheWriteAheadLogAsOne) {
+  SimulatedDisk disk;
+  fill(disk, 20'000, 700);
+  std::uint64_t next = 1;
+  const auto report = read_events(*disk.folder(), [&](const EventRecord& record) {
+    EXPECT_EQ(record.sequence, next++);
+    return true;
+  });
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->problems.empty());
+  EXPECT_GE(report->bundles, 2u);
+  EXPECT_GE(report->segments, 1u);
+  auto files = disk.files();
+  std::string& bundle = files.at("tile/entries/001");
+  bundle[bundle.size() / 2] ^= 1;
+  disk.set_file("tile/entries/001", bundle);
+  EXPECT_EQ(read_events(*disk.folder(), {})->problems.size(), 1u);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "audit/event_line.h"
+#include "audit/log_publisher.h"
 #include "audit/ocsf.h"
 #include "audit/segment_writer.h"
 #include "base/check.h"
@@ -39,8 +40,8 @@ struct Finished {
 
 class Ledger::Impl {
  public:
-  Impl(SegmentWriter writer, LedgerOptions options)
-      : options_(std::move(options)), writer_(std::move(writer)) {
+  Impl(SegmentWriter writer, std::unique_ptr<LogPublisher> publisher, LedgerOptions options)
+      : options_(std::move(options)), writer_(std::move(writer)), publisher_(std::move(publisher)) {
     stats_.last_sequence = writer_.next_sequence() - 1;
     stats_.torn_bytes = writer_.torn_bytes();
     notifier_ = std::thread([this] { notify_loop(); });
@@ -62,6 +63,9 @@ class Ledger::Impl {
     notifier_.join();
   }
 
+  LogPublisher& publisher() { return *publisher_; }
+  const LedgerOptions& options() const { return options_; }
+
   enum class Wait { nobody, somebody };
   void submit(Event event, Completion done, Wait wait);
   LedgerStats stats() const;
@@ -75,7 +79,8 @@ class Ledger::Impl {
 
   const LedgerOptions options_;
   SegmentWriter writer_;  // the writer thread's alone
-  std::string buffer_;    // likewise
+  std::unique_ptr<LogPublisher> publisher_;
+  std::string buffer_;  // likewise
 
   mutable std::mutex queue_mutex_;
   std::condition_variable queue_wake_;
@@ -149,6 +154,10 @@ LedgerStats Ledger::Impl::stats() const {
   const std::lock_guard lock(queue_mutex_);
   LedgerStats copy = stats_;
   copy.queued = queue_.size();
+  const LogPublisher::State published = publisher_->state();
+  copy.published = published.size;
+  copy.unpublished_since = published.behind_since;
+  copy.publish_error = published.error;
   return copy;
 }
 
@@ -203,6 +212,7 @@ void Ledger::Impl::write(std::vector<Pending> batch) {
       stats_.last_error = written.error().message;
     }
   }
+  if (written) publisher_->durable(next - 1);
   if (!written) {
     if (newly_failing) log_error("audit", "events cannot be stored: " + written.error().message);
     const Error error{Code::unavailable,
@@ -235,6 +245,23 @@ void Ledger::Impl::notify_loop() {
   }
 }
 
+namespace {
+
+std::filesystem::path key_folder(const LedgerOptions& options) {
+  return options.key_directory.empty() ? options.directory / "keys" : options.key_directory;
+}
+
+std::string origin_of(const LedgerOptions& options) {
+  return options.origin.empty() ? "domicile/" + options.region.text() : options.origin;
+}
+
+Result<LogKeys> open_keys(const LedgerOptions& options) {
+  if (options.keys) return *options.keys;
+  return LogKeys::open(key_folder(options), origin_of(options));
+}
+
+}  // namespace
+
 Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Ledger::~Ledger() = default;
 
@@ -242,17 +269,31 @@ Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options) {
   CHECK(options.clock != nullptr && options.queue_events_max > 0 && options.segment_bytes > 0);
   if (options.region.empty())
     return fail(Code::invalid, "the event log needs the name of its region");
-  std::unique_ptr<Folder> folder = std::move(options.folder);
+  std::shared_ptr<Folder> folder = std::move(options.folder);
   if (!folder) folder = TRY(open_disk_folder(options.directory));
-  auto writer = SegmentWriter::open(
-      std::move(folder),
-      {.segment_bytes = options.segment_bytes, .flush = options.durability == Durability::flush});
-  if (!writer) return std::unexpected(std::move(writer.error()).within(options.directory.string()));
+  const auto here = [&](Error error) {
+    return std::unexpected(std::move(error).within(options.directory.string()));
+  };
+  auto keys = open_keys(options);
+  if (!keys) return here(std::move(keys.error()));
+  auto integrator = LogIntegrator::open(*folder, std::move(*keys));
+  if (!integrator) return here(std::move(integrator.error()));
+  auto writer = SegmentWriter::open(folder, {.segment_bytes = options.segment_bytes,
+                                             .flush = options.durability == Durability::flush,
+                                             .needed_from = integrator->needed_from(),
+                                             .at_least = integrator->published()});
+  if (!writer) return here(std::move(writer.error()));
   const std::uint64_t torn_bytes = writer->torn_bytes();
   const std::string torn_file = writer->torn_file();
   const std::uint64_t next = writer->next_sequence();
-  std::unique_ptr<Ledger> ledger(
-      new Ledger(std::make_unique<Impl>(std::move(*writer), std::move(options))));
+  auto publisher =
+      std::make_unique<LogPublisher>(folder, std::move(*integrator),
+                                     LogPublisher::Options{.clock = options.clock,
+                                                           .interval = options.checkpoint_ms,
+                                                           .on_checkpoint = options.on_checkpoint});
+  publisher->durable(next - 1);
+  std::unique_ptr<Ledger> ledger(new Ledger(
+      std::make_unique<Impl>(std::move(*writer), std::move(publisher), std::move(options))));
   if (torn_bytes > 0) {
     Event event;
     event.kind = domain::EventKind::log_changed;
@@ -273,5 +314,11 @@ void Ledger::submit_unhurried(Event event, Completion done) {
   impl_->submit(std::move(event), std::move(done), Impl::Wait::nobody);
 }
 LedgerStats Ledger::stats() const { return impl_->stats(); }
+Result<void> Ledger::publish_witnessed(std::uint64_t size, const std::string& note) {
+  return impl_->publisher().publish_witnessed(size, note);
+}
+Result<void> Ledger::reload_keys() {
+  return impl_->publisher().sign_with(TRY(open_keys(impl_->options())));
+}
 
 }  // namespace domicile::audit

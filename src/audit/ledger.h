@@ -18,17 +18,24 @@
 //   - An event of another region is refused (Code::invalid): entries never leave their region.
 //
 // Completions run on the ledger's notifier thread, in order of the batches, also for refusals; they
-// must not block for long and must not destroy the ledger. Destruction writes what waits and
-// completes it. One writer per folder (a lock file). The tamper-evident log will stand behind the
-// same EventSink.
+// must not block for long and must not destroy the ledger. Destruction writes what waits, completes
+// it, and publishes a checkpoint of it. One writer per folder (a lock file).
+//
+// The segments are a write-ahead log: a third thread takes what is durable there into the published,
+// tamper-evident log (log_integrator.h) and signs a checkpoint once per `checkpoint_ms` while events
+// come. When that fails, events are still taken (they are durable), stats() says so, and the
+// checkpoint grows stale, which is an alert; it is tried again with every interval.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "audit/log_keys.h"
 #include "audit/storage.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -52,6 +59,13 @@ struct LedgerOptions {
   std::chrono::milliseconds unhurried_ms{10};
   Durability durability = Durability::flush;
   std::unique_ptr<Folder> folder;  // for tests; null: the directory on disk
+
+  std::string origin;  // the log's name in its checkpoints, for ever; empty: domicile/<region>
+  std::filesystem::path key_directory;  // log_keys.h; empty: `keys` in the directory
+  std::optional<LogKeys> keys;          // for tests, instead of key_directory
+  std::chrono::milliseconds checkpoint_ms{1'000};
+  // Called with each published checkpoint, on the thread that publishes: hand it on, do not wait.
+  std::function<void(const std::string& note)> on_checkpoint;
 };
 
 struct LedgerStats {
@@ -63,6 +77,10 @@ struct LedgerStats {
   std::uint64_t queued = 0;         // waiting now
   std::uint64_t torn_bytes = 0;     // cut away at open
   std::string last_error;           // of the last failed write; empty once a later one succeeded
+  std::uint64_t published = 0;      // entries that the last checkpoint commits to
+  // When the oldest durable entry that no checkpoint commits to became durable; epoch: there is none.
+  WallTime unpublished_since{};
+  std::string publish_error;  // of the last attempt; empty once a later one succeeded
 };
 
 class Ledger final : public domain::EventSink {
@@ -73,6 +91,12 @@ class Ledger final : public domain::EventSink {
   void submit(domain::Event event, Completion done) override;
   void submit_unhurried(domain::Event event, Completion done) override;
   LedgerStats stats() const;
+
+  // A checkpoint of this log with witnesses' signatures, as on_checkpoint's receiver collected them:
+  // what is published from now on. Any thread.
+  Result<void> publish_witnessed(std::uint64_t size, const std::string& note);
+  // Reads the key folder again, after a rotation, and signs with what is current. Any thread.
+  Result<void> reload_keys();
 
  private:
   class Impl;

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "audit/event_reader.h"
 #include "audit/segment.h"
 #include "audit/simulated_folder.h"
 #include "base/file.h"
@@ -58,15 +59,12 @@ Event request(const std::string& id) {
 
 std::map<std::uint64_t, std::string> records_in(const std::filesystem::path& directory) {
   std::map<std::uint64_t, std::string> records;
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(directory))
-    names.push_back(entry.path().filename());
-  for (const auto first : segments_in(names)) {
-    scan_segment(read_file(directory / segment_name(first)).value(), first,
-                 [&](const LineFrame& frame, std::string_view line, std::string_view) {
-                   records[frame.sequence] = std::string(line);
-                 });
-  }
+  const auto folder = open_disk_folder_read_only(directory).value();
+  const auto report = read_events(*folder, [&](const EventRecord& record) {
+    records[record.sequence] = std::string(record.line);
+    return true;
+  });
+  EXPECT_TRUE(report->problems.empty());
   return records;
 }
 
@@ -138,6 +136,7 @@ TEST(Ledger, OneFlushServesAllThatWait) {
   };
   auto options = options_for("simulated");
   options.folder = disk.folder();
+  options.keys = test_keys();
   auto ledger = Ledger::open(std::move(options)).value();
   std::atomic<int> done = 0;
   const auto count = [&](Result<std::uint64_t> result) { done += result ? 1 : 0; };
@@ -189,6 +188,7 @@ TEST(Ledger, AFullQueueRefusesAtOnce) {
   };
   auto options = options_for("simulated");
   options.folder = disk.folder();
+  options.keys = test_keys();
   options.queue_events_max = 3;
   auto ledger = Ledger::open(std::move(options)).value();
   std::atomic<int> stored = 0;

@@ -7,10 +7,10 @@
 
 namespace domicile::audit {
 
-SegmentWriter::SegmentWriter(std::unique_ptr<Folder> folder, SegmentWriterOptions options)
+SegmentWriter::SegmentWriter(std::shared_ptr<Folder> folder, SegmentWriterOptions options)
     : folder_(std::move(folder)), options_(options) {}
 
-Result<SegmentWriter> SegmentWriter::open(std::unique_ptr<Folder> folder,
+Result<SegmentWriter> SegmentWriter::open(std::shared_ptr<Folder> folder,
                                           SegmentWriterOptions options) {
   SegmentWriter writer(std::move(folder), options);
   TRY(writer.recover());
@@ -19,7 +19,6 @@ Result<SegmentWriter> SegmentWriter::open(std::unique_ptr<Folder> folder,
 
 Result<void> SegmentWriter::recover() {
   const auto segments = segments_in(TRY(folder_->list()));
-  if (segments.empty()) return {};
   const auto refuse = [](const std::string& name, const std::string& problem) {
     return fail(Code::internal,
                 fmt::format("{}: {}. Acknowledged events would be lost by going on: run `domicile "
@@ -28,10 +27,16 @@ Result<void> SegmentWriter::recover() {
                             name, problem),
                 "audit_damaged");
   };
+  if (segments.empty() && options_.at_least == 0) return {};
+  if (segments.empty()) {
+    return refuse(
+        "the write-ahead log",
+        fmt::format("a checkpoint commits to {} records, and it has none", options_.at_least));
+  }
   const std::uint64_t last = segments.back();
-  if (segments.size() == 1 && last != 1) {
-    return refuse(segment_name(last),
-                  fmt::format("the segments before record {} are missing", last));
+  if (segments.front() > options_.needed_from) {
+    return refuse(segment_name(segments.front()),
+                  fmt::format("the segments before record {} are missing", segments.front()));
   }
   if (segments.size() > 1) {
     const std::string before = segment_name(segments[segments.size() - 2]);
@@ -48,6 +53,10 @@ Result<void> SegmentWriter::recover() {
   const std::string content = TRY(folder_->read(name));
   const SegmentScan scan = scan_segment(content, last);
   if (scan.tail == Tail::damaged) return refuse(name, scan.problem);
+  if (scan.next_sequence <= options_.at_least) {
+    return refuse(name, fmt::format("it ends before record {}, and a checkpoint commits to {}",
+                                    scan.next_sequence, options_.at_least));
+  }
   auto file = TRY(folder_->open(name));
   if (scan.tail == Tail::torn) {
     TRY(keep_torn(std::string_view(content).substr(scan.valid_bytes), name));

@@ -15,11 +15,15 @@ namespace domicile::audit {
 struct SegmentWriterOptions {
   std::uint64_t segment_bytes = 64u << 20;
   bool flush = true;
+  // What the published log still needs: segments before this record may have been removed, and all
+  // records up to `at_least` must be there.
+  std::uint64_t needed_from = 1;
+  std::uint64_t at_least = 0;
 };
 
 class SegmentWriter {
  public:
-  static Result<SegmentWriter> open(std::unique_ptr<Folder> folder, SegmentWriterOptions options);
+  static Result<SegmentWriter> open(std::shared_ptr<Folder> folder, SegmentWriterOptions options);
 
   // `bytes`: framed lines of the records next_sequence() .. next_sequence() + records - 1.
   Result<void> append(std::string_view bytes, std::uint64_t records);
@@ -35,13 +39,13 @@ class SegmentWriter {
     leave_needed  // a flush failed: cut, and go on in a new segment, whose pages are all new
   };
 
-  SegmentWriter(std::unique_ptr<Folder> folder, SegmentWriterOptions options);
+  SegmentWriter(std::shared_ptr<Folder> folder, SegmentWriterOptions options);
   Result<void> recover();
   Result<void> keep_torn(std::string_view bytes, const std::string& segment);
   Result<void> repair();
   Result<void> rotate();
 
-  std::unique_ptr<Folder> folder_;
+  std::shared_ptr<Folder> folder_;
   SegmentWriterOptions options_;
   std::unique_ptr<AppendFile> file_;  // null: no segment is open
   std::uint64_t first_ = 0;           // of the open segment

@@ -10,9 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "audit/log_keys.h"
 #include "audit/storage.h"
 
 namespace domicile::audit {
+
+// The same keys for every ledger of the process.
+inline LogKeys test_keys() {
+  static const LogKeys keys = LogKeys::in_memory("domicile/ca-central-1").value();
+  return keys;
+}
 
 class SimulatedDisk {
  public:
