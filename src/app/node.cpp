@@ -12,6 +12,7 @@
 #include "app/peer_certificates.h"
 #include "app/roles_file.h"
 #include "audit/ledger.h"
+#include "audit/log_server.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -98,6 +99,7 @@ struct Node::Parts {
   NodeConfig config;
   const Clock& clock;
   std::unique_ptr<audit::Ledger> ledger;
+  std::unique_ptr<audit::LogServer> log_server;  // null: the log is not served
   std::unique_ptr<registry::RegionWatch> watch;
   std::unique_ptr<registry::PgHomeStore> home_store;
   std::unique_ptr<store::PgDirectory> directory;
@@ -117,8 +119,23 @@ struct Node::Parts {
   Parts(NodeConfig c, const Clock& k) : config(std::move(c)), clock(k) {}
 
   Result<void> open_ledger() {
-    ledger = TRY(audit::Ledger::open(
-        {.directory = config.audit_directory, .region = config.region, .clock = &clock}));
+    const AuditLogConfig& log = config.audit_log;
+    ledger = TRY(audit::Ledger::open({.directory = config.audit_directory,
+                                      .region = config.region,
+                                      .clock = &clock,
+                                      .origin = log.origin,
+                                      .key_directory = log.key_directory,
+                                      .checkpoint_ms = log.checkpoint_ms}));
+    if (!log.listen) return {};
+    http::ListenerOptions listener{.address = log.listen->host, .port = log.listen->port};
+    listener.tls = !log.certificate.empty();
+    listener.tls_files = {log.certificate.string(), log.key.string()};
+    if (!log.client_ca.empty()) {
+      listener.client_authorities.clients = runtime::ClientCertificates::required;
+      listener.client_authorities.client_ca = log.client_ca.string();
+      listener.client_authorities.client_crl = log.client_crl.string();
+    }
+    log_server = TRY(audit::LogServer::create(std::move(listener), config.audit_directory, clock));
     return {};
   }
 
@@ -370,6 +387,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
 }
 
 Result<void> Node::start() {
+  if (parts_->log_server != nullptr) TRY(parts_->log_server->start());
   TRY(parts_->door->start());
   parts_->connect();
   parts_->issuer->start();

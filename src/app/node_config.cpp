@@ -197,8 +197,34 @@ class Loader {
     } else if (!source.empty()) {
       reader_.error("registry.source", "must be \"postgresql\" (master region) or \"peer\"");
     }
-    config_.audit_directory = path("audit.directory", "a folder for the region's events");
+    audit_log();
     reference();
+  }
+
+  void audit_log() {
+    config_.audit_directory = path("audit.directory", "a folder for the region's events");
+    AuditLogConfig& log = config_.audit_log;
+    log.origin = reader_.text("audit.origin").value_or("");
+    log.key_directory = optional_path("audit.key_directory");
+    if (log.key_directory.empty()) log.key_directory = config_.state_directory / "audit-keys";
+    duration("audit.checkpoint_ms", log.checkpoint_ms, 10);
+    if (reader_.has("audit.listen")) log.listen = endpoint("audit.listen", "127.0.0.1:8600");
+    log.certificate = optional_path("audit.certificate");
+    log.key = optional_path("audit.key");
+    log.client_ca = optional_path("audit.client_ca");
+    log.client_crl = optional_path("audit.client_crl");
+    if (log.certificate.empty() != log.key.empty()) {
+      reader_.error("audit", "needs both certificate and key, or neither");
+    }
+    if (log.certificate.empty() && !log.client_ca.empty()) {
+      reader_.error("audit.client_ca", "needs TLS: give audit.certificate and audit.key");
+    }
+    if (log.listen && !is_loopback(log.listen->host) && log.client_ca.empty()) {
+      reader_.error(
+          "audit.listen",
+          "is not a loopback address: entries do not leave the region, so give "
+          "audit.certificate, audit.key and audit.client_ca (whose certificates may read)");
+    }
   }
 
   // Reference data travels between nodes that have proved who they are; which side this node is, the registry says.

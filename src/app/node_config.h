@@ -58,6 +58,14 @@
 //     address_per_second = 100          # from one address (IPv6: one /64), with or without a token
 //   [audit]
 //     directory = "audit"
+//     origin = "ca.example.com/audit"   # the log's name in its checkpoints, for ever; absent: domicile/<region>
+//     key_directory = "audit-keys"      # what signs them; absent: audit-keys in the state directory
+//     checkpoint_ms = 1000              # how often, while events come
+//     listen = "127.0.0.1:8600"         # the log over HTTP, read-only; absent: nowhere. Off loopback with
+//     certificate = "log.pem"           # TLS, and only for who shows
+//     key = "log.key"
+//     client_ca = "auditors.pem"        # a certificate of these authorities
+//     client_crl = "auditors.crl"       # that is on none of these lists; optional
 #pragma once
 
 #include <chrono>
@@ -83,6 +91,18 @@ struct Endpoint {
 };
 
 enum class RegistrySource { postgresql, peer };
+
+// How the node's log is signed, and where it is served.
+struct AuditLogConfig {
+  std::string origin;                   // empty: domicile/<region>
+  std::filesystem::path key_directory;  // never empty once read
+  std::chrono::milliseconds checkpoint_ms{1'000};
+  std::optional<Endpoint> listen;  // nullopt: not served
+  std::filesystem::path certificate;
+  std::filesystem::path key;
+  std::filesystem::path client_ca;
+  std::filesystem::path client_crl;  // empty: revocation is not looked at
+};
 
 struct NodeConfig {
   using Path = std::filesystem::path;
@@ -145,6 +165,7 @@ struct NodeConfig {
   std::int64_t reference_slot_limit_mib = 1'024;
 
   Path audit_directory;
+  AuditLogConfig audit_log;
 };
 
 // `folder` resolves relative paths; `name` stands in front of every error.

@@ -166,6 +166,7 @@ Result<std::uint64_t> record_findings(const CheckReport& report, const CheckConf
     options.directory = region.event_directory;
     options.region = region.name;
     options.clock = &clock;
+    options.origin = "domicile/" + region.name.text() + "/check";  // a log of its own
     auto ledger = TRY(audit::Ledger::open(std::move(options)));
     std::vector<const CheckResult*> of_region;
     for (const auto& result : report.results) {
