@@ -5,14 +5,13 @@
 #include <fmt/format.h>
 
 #include "app/external_issuers.h"
+#include "app/node_audit.h"
 #include "app/node_compare.h"
 #include "app/node_files.h"
 #include "app/node_handlers.h"
 #include "app/node_metrics.h"
 #include "app/peer_certificates.h"
 #include "app/roles_file.h"
-#include "audit/ledger.h"
-#include "audit/log_server.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -98,8 +97,7 @@ issuer::DomainHasher domain_hasher(const Secret& pepper) {
 struct Node::Parts {
   NodeConfig config;
   const Clock& clock;
-  std::unique_ptr<audit::Ledger> ledger;
-  std::unique_ptr<audit::LogServer> log_server;  // null: the log is not served
+  std::unique_ptr<NodeAudit> audit;
   std::unique_ptr<registry::RegionWatch> watch;
   std::unique_ptr<registry::PgHomeStore> home_store;
   std::unique_ptr<store::PgDirectory> directory;
@@ -117,27 +115,6 @@ struct Node::Parts {
   std::unique_ptr<issuer::RemoteKeys> external_keys;  // of identity providers; null without
 
   Parts(NodeConfig c, const Clock& k) : config(std::move(c)), clock(k) {}
-
-  Result<void> open_ledger() {
-    const AuditLogConfig& log = config.audit_log;
-    ledger = TRY(audit::Ledger::open({.directory = config.audit_directory,
-                                      .region = config.region,
-                                      .clock = &clock,
-                                      .origin = log.origin,
-                                      .key_directory = log.key_directory,
-                                      .checkpoint_ms = log.checkpoint_ms}));
-    if (!log.listen) return {};
-    http::ListenerOptions listener{.address = log.listen->host, .port = log.listen->port};
-    listener.tls = !log.certificate.empty();
-    listener.tls_files = {log.certificate.string(), log.key.string()};
-    if (!log.client_ca.empty()) {
-      listener.client_authorities.clients = runtime::ClientCertificates::required;
-      listener.client_authorities.client_ca = log.client_ca.string();
-      listener.client_authorities.client_crl = log.client_crl.string();
-    }
-    log_server = TRY(audit::LogServer::create(std::move(listener), config.audit_directory, clock));
-    return {};
-  }
 
   Result<void> open_database(const Secrets& secrets) {
     watch = TRY(registry::RegionWatch::create(
@@ -168,7 +145,7 @@ struct Node::Parts {
     follower = std::make_unique<registry::Follower>(
         *source, clock, registry::Follower::Options{.directory = config.state_directory});
     keeper = std::make_unique<registry::HomeKeeper>(
-        registry::HomeKeeperOptions{.region = config.region}, *home_store, *ledger, clock);
+        registry::HomeKeeperOptions{.region = config.region}, *home_store, audit->ledger(), clock);
   }
 
   void make_reference(const Secrets& secrets) {
@@ -179,12 +156,12 @@ struct Node::Parts {
                                       .region = config.region,
                                       .gate = peer_gate(secrets),
                                       .slot_limit_bytes = config.reference_slot_limit_mib << 20},
-          *ledger, clock);
+          audit->ledger(), clock);
       comparisons = make_compare_service(config, secrets.reference_dsn);
       return;
     }
-    compare_worker =
-        make_compare_worker(config, secrets.reference_dsn, secrets.peer_token, *ledger, clock);
+    compare_worker = make_compare_worker(config, secrets.reference_dsn, secrets.peer_token,
+                                         audit->ledger(), clock);
     applier = std::make_unique<reference::Applier>(
         reference::ApplierOptions{.dsn = secrets.reference_dsn,
                                   .region = config.region,
@@ -195,7 +172,7 @@ struct Node::Parts {
                                            .certificate_file = config.peer_certificate,
                                            .key_file = config.peer_key},
                                   .lag_limit = config.reference_lag_limit_ms},
-        *ledger, clock);
+        audit->ledger(), clock);
   }
 
   Result<void> make_issuer(const Secrets& secrets) {
@@ -210,7 +187,7 @@ struct Node::Parts {
          .form_key = Secret(std::string(crypto::view(derive_form.mac("domicile sign-in form"))))},
         {.directory = *directory,
          .sign_ins = *directory,
-         .events = *ledger,
+         .events = audit->ledger(),
          .clock = clock,
          .snapshot = [this] { return follower->current(); },
          .hash_domain = domain_hasher(secrets.pepper)},
@@ -261,7 +238,7 @@ struct Node::Parts {
                 return known.id.view() == region;
               });
             },
-            .on_refused = note_refused_peer(*ledger, clock, config.region)};
+            .on_refused = note_refused_peer(audit->ledger(), clock, config.region)};
   }
 
   std::vector<std::pair<std::string, http::Handler>> handlers(const Secrets& secrets) {
@@ -297,7 +274,7 @@ struct Node::Parts {
     door = TRY(gateway::HttpGateway::create(
         TRY(door_options(secrets)),
         {.clock = clock,
-         .events = *ledger,
+         .events = audit->ledger(),
          .policy = TRY(load_routes(config)).policy,
          .snapshot = follower->current(),
          .make_verifier = [] { return token::TokenVerifier({}, {}); },
@@ -377,7 +354,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
                                                config.state_directory.string(), error.message()));
   }
   auto parts = std::make_unique<Parts>(config, clock);
-  TRY(parts->open_ledger());
+  parts->audit = TRY(NodeAudit::open(config, clock));
   TRY(parts->open_database(secrets));
   parts->open_registry(secrets);
   parts->make_reference(secrets);
@@ -387,7 +364,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
 }
 
 Result<void> Node::start() {
-  if (parts_->log_server != nullptr) TRY(parts_->log_server->start());
+  TRY(parts_->audit->start());
   TRY(parts_->door->start());
   parts_->connect();
   parts_->issuer->start();
@@ -408,7 +385,7 @@ void Node::reload() {
   Parts& p = *parts_;
   const auto note = [&p](std::string_view part, const std::filesystem::path& file,
                          const Result<void>& outcome, std::string_view sha256 = "") {
-    note_reload(*p.ledger, p.clock, p.config, part, file, outcome, sha256);
+    note_reload(p.audit->ledger(), p.clock, p.config, part, file, outcome, sha256);
   };
   if (!p.config.certificate.empty()) {
     note("certificate", p.config.certificate, p.door->reload_certificate());
