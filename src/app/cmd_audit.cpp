@@ -1,4 +1,4 @@
-// domicile audit list|show|verify|export: reads an event folder, also while its node writes to it.
+// domicile audit list|show|export: reads an event folder, also while its node writes to it.
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/cmd_audit_verify.h"
 #include "audit/event_reader.h"
 #include "base/file.h"
 
@@ -136,38 +137,6 @@ Result<int> show(const AuditArguments& arguments, const Cli& cli) {
   return 0;
 }
 
-Result<int> verify(const AuditArguments& arguments, const Cli& cli) {
-  auto folder = TRY(folder_of(arguments));
-  const auto report = TRY(audit::read_events(*folder, {}));
-  if (cli.json) {
-    print(Json({{"whole", report.problems.empty()},
-                {"bundles", report.bundles},
-                {"segments", report.segments},
-                {"records", report.records},
-                {"bytes", report.bytes},
-                {"first_sequence", report.first_sequence},
-                {"last_sequence", report.last_sequence},
-                {"unfinished_bytes", report.unfinished_bytes},
-                {"problems", report.problems}})
-              .dump());
-    return report.problems.empty() ? 0 : 1;
-  }
-  print(fmt::format("{} records in {} bundles and {} segments, {} bytes: {} to {}", report.records,
-                    report.bundles, report.segments, report.bytes, report.first_sequence,
-                    report.last_sequence));
-  if (report.unfinished_bytes > 0) {
-    print(
-        fmt::format("{} bytes after the last record: a write under way, or one that a crash cut "
-                    "short (the next "
-                    "start cuts it away and says so in the log)",
-                    report.unfinished_bytes));
-  }
-  const int code = tell_problems(report);
-  print(code == 0 ? "whole: every record is there, in order and unchanged since it was written"
-                  : "NOT whole: see above");
-  return code;
-}
-
 Result<int> export_events(AuditArguments arguments, const Cli& cli) {
   TRY(finish(arguments));
   auto folder = TRY(folder_of(arguments));
@@ -230,9 +199,7 @@ void add_audit(CLI::App& root, Cli& cli) {
   showing->add_option("sequence", arguments->sequence, "Its sequence")->required();
   showing->callback(cli.run([=, &cli] { return show(*arguments, cli); }));
 
-  auto* verifying =
-      verb("verify", "Check every record's frame, the order, and that none is missing");
-  verifying->callback(cli.run([=, &cli] { return verify(*arguments, cli); }));
+  add_audit_verify(*noun, cli);
 
   auto* exporting = verb("export", "Write the OCSF lines to a file");
   add_filter(*exporting, *arguments);
