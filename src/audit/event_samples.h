@@ -43,7 +43,7 @@ inline std::vector<domain::Event> event_samples() {
                          {"remedy", "move them"},
                          {"standards", "SOC 2 CC6.1"},
                          {"rule", "cross-region-denials"},
-                         {"finding_uid", "cross-region-denials/user-12"}};
+                         {"finding_uid", "cross-region-denials/1"}};
         samples.push_back(event);
         for (const char* operation :
              {"org.move", "org.suspend", "org.resume", "log.export", "log.rotate", "log.start",

@@ -11,6 +11,7 @@
 #include "audit/event_line.h"
 #include "audit/log_publisher.h"
 #include "audit/ocsf.h"
+#include "audit/personal_vault.h"
 #include "audit/segment_writer.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -23,7 +24,7 @@ using Completion = domain::EventSink::Completion;
 
 constexpr std::size_t kBatchBytesMax = 4u << 20;
 constexpr std::size_t kUnhurriedBytesMax = 1u << 20;  // more do not wait for others
-constexpr std::size_t kFrameBytes = 80;  // sequence, batch, hash, newline: an upper bound
+constexpr std::size_t kFrameBytes = 140;  // both lines' frames: an upper bound
 
 struct Pending {
   std::vector<OcsfRecord> records;
@@ -112,9 +113,17 @@ void Ledger::Impl::submit(Event event, Completion done, Wait wait) {
     return;
   }
   if (event.time == WallTime{}) event.time = options_.clock->now();
-  Pending pending{.records = to_ocsf(event), .bytes = 0, .done = std::move(done)};
+  auto records = to_ocsf(std::move(event), options_.vault);
+  if (!records) {
+    refuse(std::move(done),
+           Error{Code::unavailable,
+                 "the personal fields of an event could not be sealed: " + records.error().message,
+                 "audit_unavailable"});
+    return;
+  }
+  Pending pending{.records = std::move(*records), .bytes = 0, .done = std::move(done)};
   for (const auto& record : pending.records) {
-    pending.bytes += record.text.size() + kFrameBytes;
+    pending.bytes += record.text.size() + record.sealed.size() + kFrameBytes;
   }
   bool wake = false;
   {
@@ -197,7 +206,9 @@ void Ledger::Impl::write(std::vector<Pending> batch) {
     finished.push_back({std::move(pending.done), next});
     for (const auto& record : pending.records) append_line(buffer_, record, next++, first);
   }
-  const auto written = writer_.append(buffer_, next - first);
+  // A key that something is sealed under is durable before that is.
+  auto written = options_.vault != nullptr ? options_.vault->flush() : Result<void>();
+  if (written) written = writer_.append(buffer_, next - first);
   bool newly_failing = false;
   {
     const std::lock_guard lock(queue_mutex_);

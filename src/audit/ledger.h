@@ -43,6 +43,8 @@
 
 namespace domicile::audit {
 
+class PersonalVault;
+
 enum class Durability {
   flush,  // fdatasync before an acknowledgement
   none,   // throw-away logs in tests: survives kill -9, not power loss
@@ -58,6 +60,7 @@ struct LedgerOptions {
                                 << 20;  // a new segment starts once the current one is this long
   std::chrono::milliseconds unhurried_ms{10};
   Durability durability = Durability::flush;
+  PersonalVault* vault = nullptr;  // outlives the ledger; null: persons stand in the records
   std::unique_ptr<Folder> folder;  // for tests; null: the directory on disk
 
   std::string origin;  // the log's name in its checkpoints, for ever; empty: domicile/<region>

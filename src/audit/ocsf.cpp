@@ -10,10 +10,6 @@ using domain::Event;
 using domain::EventKind;
 using domain::Outcome;
 
-bool about_another_region(const Event& event) {
-  return event.kind == EventKind::cross_region || event.reason == "wrong_region";
-}
-
 // What a wrong-region event may hold: where, when, which organization, why, which request.
 Event without_person(const Event& event) {
   Event kept;
@@ -30,10 +26,11 @@ Event without_person(const Event& event) {
   return kept;
 }
 
-OcsfRecord render(const Event& event, const OcsfClass& shape, OcsfCode activity) {
+OcsfRecord render(const Event& event, const OcsfClass& shape, OcsfCode activity,
+                  const PersonalNote& personal) {
   for (const RecordLimits limits :
        {RecordLimits{}, RecordLimits{.field_bytes = 192, .details = 0}}) {
-    OcsfRecord record = RecordWriter(event, shape, activity, limits).write();
+    OcsfRecord record = RecordWriter(event, shape, activity, limits, personal).write();
     if (record.text.size() <= kRecordBytesMax) return record;
   }
   CHECK(false);  // a record with short fields fits
@@ -42,16 +39,21 @@ OcsfRecord render(const Event& event, const OcsfClass& shape, OcsfCode activity)
 
 }  // namespace
 
-std::vector<OcsfRecord> to_ocsf(const Event& event) {
+bool holds_nobody(const Event& event) {
+  return event.kind == EventKind::cross_region || event.reason == "wrong_region";
+}
+
+std::vector<OcsfRecord> to_ocsf(const Event& event, const PersonalNote& personal) {
   std::vector<OcsfRecord> records;
-  if (!about_another_region(event)) {
-    records.push_back(render(event, ocsf_class(event.kind), ocsf_activity(event)));
+  if (!holds_nobody(event)) {
+    records.push_back(render(event, ocsf_class(event.kind), ocsf_activity(event), personal));
     return records;
   }
-  const Event kept = without_person(event);
-  records.push_back(render(kept, ocsf_class(kept.kind), ocsf_activity(kept)));
+  Event kept = without_person(event);
+  if (!personal.actor_tag.empty()) kept.details.emplace_back("actor_tag", personal.actor_tag);
+  records.push_back(render(kept, ocsf_class(kept.kind), ocsf_activity(kept), personal));
   if (kept.kind == EventKind::cross_region) {
-    records.push_back(render(kept, kDetectionFinding, {1, "Create"}));
+    records.push_back(render(kept, kDetectionFinding, {1, "Create"}, personal));
   }
   return records;
 }

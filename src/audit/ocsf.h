@@ -8,8 +8,8 @@
 //
 // A cross-region event becomes two records: the denied request (6003), so that the population of
 // requests is complete, and a detection finding (2004) that needs no rule in the reader's tool.
-// Both hold the organization's key, the reason and the request id and nothing else, whatever the
-// caller filled in: the person is recorded at home.
+// Both hold the organization's key, the reason and the request id and nothing else (but a vault's
+// tag of the day), whatever the caller filled in: the person is recorded at home.
 //
 // Pure and thread-safe. Long fields are cut (metadata.is_truncated says so); a record never exceeds
 // kRecordBytesMax.
@@ -45,7 +45,15 @@ struct OcsfRecord {
   std::string sealed;           // personal fields, sealed: JSON-safe, no quotes; empty: none
 };
 
-std::vector<OcsfRecord> to_ocsf(const domain::Event& event);
+// What a vault (personal_vault.h) says of an event whose persons it has taken out.
+struct PersonalNote {
+  std::string_view sealed_hash;  // empty: nothing was sealed
+  std::string_view actor_tag;    // of a cross-region event; empty: none
+  bool truncated = false;
+};
+
+std::vector<OcsfRecord> to_ocsf(const domain::Event& event, const PersonalNote& personal = {});
+bool holds_nobody(const domain::Event& event);  // a wrong-region event
 
 // Stable names, in metadata.event_code; the CLI's filters use them.
 std::string_view to_string(domain::EventKind kind);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "audit/personal_text.h"
+
 namespace domicile::audit {
 
 using domain::Event;
@@ -9,10 +11,15 @@ using domain::EventKind;
 using domain::Outcome;
 
 RecordWriter::RecordWriter(const Event& event, const OcsfClass& shape, OcsfCode activity,
-                           RecordLimits limits)
-    : event_(event), shape_(shape), activity_(activity), limits_(limits), json_(text_) {
+                           RecordLimits limits, const PersonalNote& personal)
+    : event_(event),
+      shape_(shape),
+      activity_(activity),
+      limits_(limits),
+      personal_(personal),
+      json_(text_) {
   for (const auto& [name, value] : event.details) details_.emplace(name, value);
-  truncated_ = too_long();
+  truncated_ = personal.truncated || too_long();
 }
 
 bool RecordWriter::too_long() const {
@@ -287,6 +294,8 @@ void RecordWriter::src_endpoint() {
   json_.key("src_endpoint").open();
   if (event_.source_ip.empty()) {
     member("svc_name", "domicile");
+  } else if (is_commitment(event_.source_ip)) {
+    member("uid", event_.source_ip);
   } else {
     member("ip", event_.source_ip);
   }
@@ -326,6 +335,7 @@ void RecordWriter::unmapped() {
   if (event_.epoch != 0) json_.key("epoch").number(event_.epoch);
   if (shape_.uid != 6003 && !finding()) optional("operation", event_.operation);
   member("outcome", to_string(event_.outcome));
+  optional("personal", personal_.sealed_hash);
   if (shape_.category_uid == 3 && !shape_.resources) optional("resource", event_.resource);
   text_ += ',';  // the frame follows
 }

@@ -21,9 +21,9 @@ struct RecordLimits {
 
 class RecordWriter {
  public:
-  // `event` and `shape` must outlive the writer.
+  // `event`, `shape` and `personal` must outlive the writer.
   RecordWriter(const domain::Event& event, const OcsfClass& shape, OcsfCode activity,
-               RecordLimits limits);
+               RecordLimits limits, const PersonalNote& personal);
 
   OcsfRecord write();
 
@@ -70,6 +70,7 @@ class RecordWriter {
   const OcsfClass& shape_;
   const OcsfCode activity_;
   const RecordLimits limits_;
+  const PersonalNote& personal_;
   std::map<std::string, std::string, std::less<>> details_;
   std::string text_;
   JsonText json_;

@@ -9,6 +9,8 @@
 
 #include "audit/event_line.h"
 #include "audit/event_samples.h"
+#include "audit/personal_vault.h"
+#include "audit/scratch_folder.h"
 
 namespace domicile::audit {
 namespace {
@@ -138,10 +140,20 @@ TEST(Ocsf, EveryKindFitsThePublishedSchema) {
   const auto checker =
       std::filesystem::path(__FILE__).parent_path() / "../../tests/support/ocsf_schema.py";
   const auto file = std::filesystem::temp_directory_path() / "domicile_ocsf_samples.jsonl";
+  const ScratchFolder scratch;
+  const SystemClock clock;
+  const auto vault = PersonalVault::open({.directory = scratch.path(),
+                                          .master_file = scratch.path() / "master.key",
+                                          .clock = &clock})
+                         .value();
   {
     std::ofstream out(file);
     for (const Event& event : event_samples()) {
       for (const auto& record : to_ocsf(event)) out << line_of(record) << '\n';
+      for (auto& record : to_ocsf(event, vault.get()).value()) {  // and with nobody in it
+        record.sealed.clear();
+        out << line_of(record) << '\n';
+      }
     }
   }
   const std::string command =
