@@ -39,3 +39,13 @@ function(domicile_embed_sql target)
     DEPENDS ${files} ${CMAKE_SOURCE_DIR}/cmake/embed_sql.cmake COMMENT "Embedding sql/")
   target_sources(${target} PRIVATE ${out})
 endfunction()
+
+# rules/*.yml become detect::built_in_rules(): the detections of a node need no files beside it.
+function(domicile_embed_rules target)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/rules/*.yml)
+  set(out ${CMAKE_BINARY_DIR}/generated/embedded_rules.cpp)
+  add_custom_command(OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${out} -DROOT=${CMAKE_SOURCE_DIR}/rules -P ${CMAKE_SOURCE_DIR}/cmake/embed_rules.cmake
+    DEPENDS ${files} ${CMAKE_SOURCE_DIR}/cmake/embed_rules.cmake COMMENT "Embedding rules/")
+  target_sources(${target} PRIVATE ${out})
+endfunction()

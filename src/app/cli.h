@@ -42,6 +42,7 @@ void add_key(CLI::App& root, Cli& cli);
 void add_token(CLI::App& root, Cli& cli);
 void add_check(CLI::App& root, Cli& cli);
 void add_audit(CLI::App& root, Cli& cli);
+void add_rule(CLI::App& root, Cli& cli);
 void add_explain(CLI::App& root, Cli& cli);
 void add_doctor(CLI::App& root, Cli& cli);
 void add_dump(CLI::App& root, Cli& cli);  // dump and restore

@@ -18,6 +18,7 @@ void add_verbs(CLI::App& root, Cli& cli) {
   add_up(root, cli);
   add_check(root, cli);
   add_audit(root, cli);
+  add_rule(root, cli);
   add_explain(root, cli);
   add_doctor(root, cli);
   add_dump(root, cli);

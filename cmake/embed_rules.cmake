@@ -1,0 +1,10 @@
+# Writes every rules/NN_name.yml as a raw string, sorted, for detect/rule_set.h.
+file(GLOB files RELATIVE ${ROOT} ${ROOT}/*.yml)
+list(SORT files)
+set(body "#include \"detect/rule_set.h\"\n\nnamespace domicile::detect {\n\nstd::vector<RuleFile> built_in_rules() {\n  return {\n")
+foreach(f ${files})
+  file(READ ${ROOT}/${f} text)
+  string(APPEND body "      {\"rules/${f}\", R\"domicile_rule(${text})domicile_rule\"},\n")
+endforeach()
+string(APPEND body "  };\n}\n\n}  // namespace domicile::detect\n")
+file(WRITE ${OUT} "${body}")
