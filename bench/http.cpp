@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "audit/ledger.h"
+#include "audit/personal_vault.h"
 #include "base/file.h"
 #include "crypto/signing_key.h"
 #include "gateway/http_gateway.h"
@@ -115,10 +116,22 @@ crypto::Algorithm algorithm_of(const std::string& name) {
   return name == "EdDSA" ? crypto::Algorithm::eddsa : crypto::Algorithm::rs256;
 }
 
+// What a door costs without its events.
+class NoEvents final : public domain::EventSink {
+ public:
+  void submit(domain::Event, Completion done) override { done(1); }
+};
+
 int serve(const Flags& flags) {
+  NoEvents nothing;
   SystemClock clock;
+  std::filesystem::create_directories(flags.audit_directory);
+  const std::filesystem::path folder = flags.audit_directory;
+  const auto vault = must(audit::PersonalVault::open(
+      {.directory = folder, .master_file = folder / "master.key", .clock = &clock}));
   audit::LedgerOptions ledger_options;
-  ledger_options.directory = flags.audit_directory;
+  ledger_options.directory = folder;
+  ledger_options.vault = vault.get();
   ledger_options.region = domain::RegionId(kHere);
   ledger_options.clock = &clock;
   const auto ledger = must(audit::Ledger::open(std::move(ledger_options)));
@@ -152,9 +165,11 @@ int serve(const Flags& flags) {
   const auto gateway = must(gateway::HttpGateway::create(
       options,
       {.clock = clock,
-       .events = *ledger,
+       .events = flags.audit == "none" ? static_cast<domain::EventSink&>(nothing) : *ledger,
        .policy = must(policy::RoutePolicy::parse(
-           flags.routes.empty() ? routes(flags.audit) : must(read_file(flags.routes)), "routes")),
+           flags.routes.empty() ? routes(flags.audit == "none" ? "bounded" : flags.audit)
+                                : must(read_file(flags.routes)),
+           "routes")),
        .snapshot = make_snapshot(flags.organizations),
        .make_verifier =
            [&] {

@@ -167,9 +167,9 @@ Result<int> explain(const RuleArguments& arguments, const Cli& cli) {
   }
   auto folder = TRY(audit::open_disk_folder_read_only(arguments.directory));
   std::string line;
-  TRY(audit::read_events(*folder, [&](std::uint64_t sequence, std::string_view text) {
-    if (sequence == arguments.sequence) line = text;
-    return sequence < arguments.sequence;
+  TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
+    if (record.sequence == arguments.sequence) line = record.line;
+    return record.sequence < arguments.sequence;
   }));
   if (line.empty()) {
     return fail(Code::not_found,

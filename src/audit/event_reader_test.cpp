@@ -19,6 +19,7 @@ void fill(SimulatedDisk& disk, std::uint64_t segment_bytes, std::size_t most = S
   options.segment_bytes = segment_bytes;
   options.folder = disk.folder();
   options.keys = test_keys();
+  options.reserve_bytes = 0;
   auto ledger = Ledger::open(std::move(options)).value();
   for (const auto& event : event_samples()) {
     if (most-- == 0) break;

@@ -1,5 +1,6 @@
 #include "audit/ledger.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "audit/ocsf.h"
 #include "audit/personal_vault.h"
 #include "audit/segment_writer.h"
+#include "audit/space_reserve.h"
 #include "base/check.h"
 #include "base/log.h"
 
@@ -24,11 +26,12 @@ using Completion = domain::EventSink::Completion;
 
 constexpr std::size_t kBatchBytesMax = 4u << 20;
 constexpr std::size_t kUnhurriedBytesMax = 1u << 20;  // more do not wait for others
-constexpr std::size_t kFrameBytes = 140;  // both lines' frames: an upper bound
+constexpr std::size_t kFrameBytes = 140;              // both lines' frames: an upper bound
 
 struct Pending {
   std::vector<OcsfRecord> records;
   std::size_t bytes = 0;
+  bool administrative = false;
   Completion done;
 };
 
@@ -37,12 +40,27 @@ struct Finished {
   Result<std::uint64_t> result;
 };
 
+// Takes out of the batch what is no administrator's act.
+std::vector<Pending> take_ordinary(std::vector<Pending>& batch) {
+  std::vector<Pending> administrative, ordinary;
+  for (auto& pending : batch) {
+    (pending.administrative ? administrative : ordinary).push_back(std::move(pending));
+  }
+  batch = std::move(administrative);
+  return ordinary;
+}
+
 }  // namespace
 
 class Ledger::Impl {
  public:
-  Impl(SegmentWriter writer, std::unique_ptr<LogPublisher> publisher, LedgerOptions options)
-      : options_(std::move(options)), writer_(std::move(writer)), publisher_(std::move(publisher)) {
+  Impl(std::shared_ptr<Folder> folder, SegmentWriter writer,
+       std::unique_ptr<LogPublisher> publisher, LedgerOptions options)
+      : options_(std::move(options)),
+        folder_(std::move(folder)),
+        writer_(std::move(writer)),
+        reserve_(*folder_, *options_.clock, options_.reserve_bytes),
+        publisher_(std::move(publisher)) {
     stats_.last_sequence = writer_.next_sequence() - 1;
     stats_.torn_bytes = writer_.torn_bytes();
     notifier_ = std::thread([this] { notify_loop(); });
@@ -76,10 +94,15 @@ class Ledger::Impl {
   void write_loop();
   std::vector<Pending> take_batch();  // empty: stopping, and nothing waits
   void write(std::vector<Pending> batch);
+  Result<void> append(const std::vector<Pending>& batch);
+  void note_outcome(const Result<void>& written, std::size_t failed, const std::string& message);
+  void tell(std::vector<Finished> finished);
   void notify_loop();
 
   const LedgerOptions options_;
+  std::shared_ptr<Folder> folder_;
   SegmentWriter writer_;  // the writer thread's alone
+  SpaceReserve reserve_;  // likewise
   std::unique_ptr<LogPublisher> publisher_;
   std::string buffer_;  // likewise
 
@@ -113,6 +136,7 @@ void Ledger::Impl::submit(Event event, Completion done, Wait wait) {
     return;
   }
   if (event.time == WallTime{}) event.time = options_.clock->now();
+  const bool administrative = is_administrative(event.kind);
   auto records = to_ocsf(std::move(event), options_.vault);
   if (!records) {
     refuse(std::move(done),
@@ -121,7 +145,10 @@ void Ledger::Impl::submit(Event event, Completion done, Wait wait) {
                  "audit_unavailable"});
     return;
   }
-  Pending pending{.records = std::move(*records), .bytes = 0, .done = std::move(done)};
+  Pending pending{.records = std::move(*records),
+                  .bytes = 0,
+                  .administrative = administrative,
+                  .done = std::move(done)};
   for (const auto& record : pending.records) {
     pending.bytes += record.text.size() + record.sealed.size() + kFrameBytes;
   }
@@ -196,41 +223,72 @@ void Ledger::Impl::write_loop() {
   for (auto batch = take_batch(); !batch.empty(); batch = take_batch()) write(std::move(batch));
 }
 
-void Ledger::Impl::write(std::vector<Pending> batch) {
+Result<void> Ledger::Impl::append(const std::vector<Pending>& batch) {
+  if (batch.empty()) return {};
   const std::uint64_t first = writer_.next_sequence();
   std::uint64_t next = first;
   buffer_.clear();
-  std::vector<Finished> finished;
-  finished.reserve(batch.size());
-  for (auto& pending : batch) {
-    finished.push_back({std::move(pending.done), next});
+  for (const auto& pending : batch) {
     for (const auto& record : pending.records) append_line(buffer_, record, next++, first);
   }
   // A key that something is sealed under is durable before that is.
-  auto written = options_.vault != nullptr ? options_.vault->flush() : Result<void>();
-  if (written) written = writer_.append(buffer_, next - first);
+  if (options_.vault != nullptr) TRY(options_.vault->flush());
+  TRY(writer_.append(buffer_, next - first));
+  const std::lock_guard lock(queue_mutex_);
+  stats_.last_sequence = next - 1;
+  stats_.batches += 1;
+  stats_.records += next - first;
+  return {};
+}
+
+void Ledger::Impl::write(std::vector<Pending> batch) {
+  std::vector<Pending> ordinary;
+  if (!reserve_.ordinary_events()) ordinary = take_ordinary(batch);
+  const std::uint64_t first = writer_.next_sequence();
+  auto written = append(batch);
+  const bool full = !written && written.error().code == Code::unavailable;
+  if (full && std::ranges::any_of(batch, &Pending::administrative) && reserve_.spend()) {
+    ordinary = take_ordinary(batch);
+    written = append(batch);
+  }
+  const Error refusal{Code::unavailable,
+                      written ? "the log's disk is full: only administrators' acts are recorded"
+                              : "the event could not be stored: " + written.error().message,
+                      "audit_unavailable"};
+  std::vector<Finished> finished;
+  finished.reserve(batch.size() + ordinary.size());
+  std::uint64_t next = first;
+  for (auto& pending : batch) {
+    const std::uint64_t sequence = std::exchange(next, next + pending.records.size());
+    finished.push_back({std::move(pending.done), sequence});
+    if (!written) finished.back().result = std::unexpected(refusal);
+  }
+  for (auto& pending : ordinary) {
+    finished.push_back({std::move(pending.done), std::unexpected(refusal)});
+  }
+  note_outcome(written, written ? ordinary.size() : finished.size(), refusal.message);
+  if (written && next > first) publisher_->durable(next - 1);
+  tell(std::move(finished));
+}
+
+void Ledger::Impl::note_outcome(const Result<void>& written, std::size_t failed,
+                                const std::string& message) {
   bool newly_failing = false;
   {
     const std::lock_guard lock(queue_mutex_);
-    if (written) {
-      stats_.last_sequence = next - 1;
-      stats_.batches += 1;
-      stats_.records += next - first;
+    newly_failing = failed > 0 && stats_.last_error.empty();
+    stats_.failed += failed;
+    stats_.administrators_only = reserve_.spent();
+    if (failed > 0) {
+      stats_.last_error = message;
+    } else if (written && !reserve_.spent()) {
       stats_.last_error.clear();
-    } else {
-      newly_failing = stats_.last_error.empty();
-      stats_.failed += batch.size();
-      stats_.last_error = written.error().message;
     }
   }
-  if (written) publisher_->durable(next - 1);
-  if (!written) {
-    if (newly_failing) log_error("audit", "events cannot be stored: " + written.error().message);
-    const Error error{Code::unavailable,
-                      "the event could not be stored: " + written.error().message,
-                      "audit_unavailable"};
-    for (auto& item : finished) item.result = std::unexpected(error);
-  }
+  if (newly_failing) log_error("audit", "events cannot be stored: " + message);
+}
+
+void Ledger::Impl::tell(std::vector<Finished> finished) {
   {
     const std::lock_guard lock(finished_mutex_);
     if (finished_.empty()) {
@@ -303,8 +361,8 @@ Result<std::unique_ptr<Ledger>> Ledger::open(LedgerOptions options) {
                                                            .interval = options.checkpoint_ms,
                                                            .on_checkpoint = options.on_checkpoint});
   publisher->durable(next - 1);
-  std::unique_ptr<Ledger> ledger(new Ledger(
-      std::make_unique<Impl>(std::move(*writer), std::move(publisher), std::move(options))));
+  std::unique_ptr<Ledger> ledger(new Ledger(std::make_unique<Impl>(
+      folder, std::move(*writer), std::move(publisher), std::move(options))));
   if (torn_bytes > 0) {
     Event event;
     event.kind = domain::EventKind::log_changed;

@@ -14,7 +14,8 @@
 //     evidence is for a person to judge.
 //   - When the disk fails or is full, the events at hand get Code::unavailable (reason
 //     "audit_unavailable") and leave no trace; the next ones succeed once there is space. A full
-//     queue refuses at once (Code::unavailable, "audit_queue_full").
+//     queue refuses at once (Code::unavailable, "audit_queue_full"). On a full disk administrators'
+//     acts are still recorded, in space set aside for them (space_reserve.h).
 //   - An event of another region is refused (Code::invalid): entries never leave their region.
 //
 // Completions run on the ledger's notifier thread, in order of the batches, also for refusals; they
@@ -59,6 +60,7 @@ struct LedgerOptions {
   std::uint64_t segment_bytes = 64u
                                 << 20;  // a new segment starts once the current one is this long
   std::chrono::milliseconds unhurried_ms{10};
+  std::size_t reserve_bytes = 4u << 20;  // for administrators when the disk is full
   Durability durability = Durability::flush;
   PersonalVault* vault = nullptr;  // outlives the ledger; null: persons stand in the records
   std::unique_ptr<Folder> folder;  // for tests; null: the directory on disk
@@ -72,15 +74,16 @@ struct LedgerOptions {
 };
 
 struct LedgerStats {
-  std::uint64_t last_sequence = 0;  // durable
-  std::uint64_t batches = 0;        // written since open
-  std::uint64_t records = 0;        // written since open
-  std::uint64_t failed = 0;         // events that a failed write refused
-  std::uint64_t refused = 0;        // events that a full queue, or validation, refused
-  std::uint64_t queued = 0;         // waiting now
-  std::uint64_t torn_bytes = 0;     // cut away at open
-  std::string last_error;           // of the last failed write; empty once a later one succeeded
-  std::uint64_t published = 0;      // entries that the last checkpoint commits to
+  std::uint64_t last_sequence = 0;   // durable
+  std::uint64_t batches = 0;         // written since open
+  std::uint64_t records = 0;         // written since open
+  std::uint64_t failed = 0;          // events that a failed write refused
+  std::uint64_t refused = 0;         // events that a full queue, or validation, refused
+  std::uint64_t queued = 0;          // waiting now
+  std::uint64_t torn_bytes = 0;      // cut away at open
+  bool administrators_only = false;  // the disk is full, and the reserve is spent
+  std::string last_error;            // of the last failed write; empty once a later one succeeded
+  std::uint64_t published = 0;       // entries that the last checkpoint commits to
   // When the oldest durable entry that no checkpoint commits to became durable; epoch: there is none.
   WallTime unpublished_since{};
   std::string publish_error;  // of the last attempt; empty once a later one succeeded

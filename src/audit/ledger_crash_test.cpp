@@ -31,6 +31,7 @@ Result<std::unique_ptr<Ledger>> open_on(SimulatedDisk& disk, const Clock& clock)
   options.segment_bytes = 3000;
   options.folder = disk.folder();
   options.keys = test_keys();
+  options.reserve_bytes = 0;
   return Ledger::open(std::move(options));
 }
 
@@ -142,6 +143,38 @@ TEST(LedgerCrash, AFullDiskRefusesAndGoesOnWhenThereIsSpace) {
   const auto records = records_on(disk);
   EXPECT_EQ(records.size(), 2u);
   EXPECT_TRUE(holds(records, 2, "second"));
+}
+
+TEST(LedgerCrash, OnAFullDiskAdministratorsAreStillRecorded) {
+  FakeClock clock;
+  SimulatedDisk disk;
+  LedgerOptions options;
+  options.directory = "simulated";
+  options.region = domain::RegionId("ca-central-1");
+  options.clock = &clock;
+  options.folder = disk.folder();
+  options.keys = test_keys();
+  options.reserve_bytes = 20'000;
+  options.checkpoint_ms = std::chrono::hours(1);
+  auto ledger = Ledger::open(std::move(options)).value();
+  ASSERT_TRUE(ledger->record(request("before")));
+  Event act = request("act");
+  act.kind = EventKind::policy_changed;
+  disk.set_capacity(disk.used_bytes() + 100);
+  EXPECT_FALSE(ledger->record(request("refused")));
+  EXPECT_TRUE(ledger->record(act)) << "the reserve makes room";
+  EXPECT_TRUE(ledger->stats().administrators_only);
+  EXPECT_FALSE(ledger->record(request("the reserve is not for everybody")));
+  int acts = 0;
+  while (ledger->record(act)) ++acts;
+  EXPECT_GT(acts, 5);
+  disk.set_capacity(SIZE_MAX);
+  EXPECT_TRUE(ledger->record(act));
+  EXPECT_FALSE(ledger->record(request("not before the reserve is set aside again")));
+  clock.advance(std::chrono::seconds(2));
+  EXPECT_TRUE(ledger->record(request("after")));
+  EXPECT_FALSE(ledger->stats().administrators_only);
+  EXPECT_TRUE(ledger->stats().last_error.empty());
 }
 
 TEST(LedgerCrash, ACutWriteIsKeptBesideAndReported) {

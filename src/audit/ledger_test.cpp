@@ -137,6 +137,7 @@ TEST(Ledger, OneFlushServesAllThatWait) {
   auto options = options_for("simulated");
   options.folder = disk.folder();
   options.keys = test_keys();
+  options.reserve_bytes = 0;
   auto ledger = Ledger::open(std::move(options)).value();
   std::atomic<int> done = 0;
   const auto count = [&](Result<std::uint64_t> result) { done += result ? 1 : 0; };
@@ -189,6 +190,7 @@ TEST(Ledger, AFullQueueRefusesAtOnce) {
   auto options = options_for("simulated");
   options.folder = disk.folder();
   options.keys = test_keys();
+  options.reserve_bytes = 0;
   options.queue_events_max = 3;
   auto ledger = Ledger::open(std::move(options)).value();
   std::atomic<int> stored = 0;

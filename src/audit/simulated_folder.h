@@ -33,6 +33,7 @@ class SimulatedDisk {
 
   void fail_at(int operation, Fault fault);  // counted from now, 1 is the next one
   void set_capacity(std::size_t bytes);
+  std::size_t used_bytes() const;
   int operations() const;
   bool crashed() const;
   void kill();  // the process died, the machine did not: everything written stays

@@ -140,6 +140,11 @@ bool SimulatedDisk::crashed() const {
   return crashed_;
 }
 
+std::size_t SimulatedDisk::used_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return used();
+}
+
 std::size_t SimulatedDisk::used() const {
   std::size_t bytes = 0;
   for (const auto& [name, entry] : entries_) bytes += entry.content.size();
