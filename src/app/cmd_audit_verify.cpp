@@ -1,5 +1,6 @@
 #include "app/cmd_audit_verify.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -11,10 +12,8 @@
 #include <unistd.h>
 
 #include "app/log_policy_option.h"
-#include "audit/event_reader.h"
 #include "audit/log_prover.h"
 #include "audit/log_verifier.h"
-#include "base/encoding.h"
 #include "base/file.h"
 #include "tlog/text.h"
 
@@ -29,6 +28,7 @@ struct VerifyArguments {
   LogPolicyOption policy;
   std::string ca_file;
   std::string since;
+  std::uint64_t trimmed = 0;
   unsigned threads = 0;
   std::uint64_t index = 0;
   std::string file;
@@ -63,110 +63,109 @@ std::string when(std::uint64_t time_s) {
                      std::chrono::sys_seconds(std::chrono::seconds(time_s)));
 }
 
-// The log on the disk as it was before, or beyond, any checkpoint: its write-ahead segments.
-struct Verified {
-  std::optional<audit::LogReport> log;          // nullopt: there is no checkpoint
-  std::optional<audit::FolderReport> segments;  // nullopt: not a folder, or without segments
-  double seconds = 0;
-};
+bool is_whole(const audit::LogReport& log) { return log.problems.empty(); }
 
-bool is_whole(const Verified& v) {
-  return (!v.log || v.log->problems.empty()) && (!v.segments || v.segments->problems.empty());
+std::uint64_t last_sequence_of(const audit::LogReport& log) {
+  return std::max(log.entries, log.wal ? log.wal->last_sequence : 0);
 }
 
-Json json_of(const audit::LogReport& log) {
+// What lies in the tree, and beyond it in the write-ahead log.
+std::uint64_t records_of(const audit::LogReport& log) {
+  return last_sequence_of(log) - log.trimmed;
+}
+
+Json checkpoint_json(const audit::LogReport& log) {
   Json witnesses = Json::array();
   for (const auto& witness : log.witnesses) {
     witnesses.push_back({{"name", witness.name}, {"time", when(witness.time_s)}});
   }
-  Json out = {{"origin", log.checkpoint.origin},
-              {"size", log.checkpoint.size},
-              {"root", tlog::hash_text(log.checkpoint.root)},
-              {"signature_checked", log.signature_checked},
-              {"keys", log.log_keys},
-              {"witnesses", witnesses},
-              {"event_records", log.records},
-              {"entries", log.entries},
-              {"entry_bytes", log.entry_bytes},
-              {"bundles", log.bundles},
-              {"tiles", log.tiles},
-              {"files_ahead", log.ahead}};
+  return {{"origin", log.checkpoint.origin},
+          {"size", log.checkpoint.size},
+          {"root", tlog::hash_text(log.checkpoint.root)},
+          {"signature", !log.signature_checked ? "unchecked"
+                        : log.own_keys         ? "own_keys"
+                                               : "given_keys"},
+          {"keys", log.log_keys},
+          {"witnessed_size", log.witnessed},
+          {"witnesses", witnesses}};
+}
+
+Json json_of(const audit::LogReport& log, double seconds) {
+  Json out = {{"whole", is_whole(log)},
+              {"records", records_of(log)},
+              {"first_sequence", records_of(log) == 0 ? 0 : log.trimmed + 1},
+              {"last_sequence", last_sequence_of(log)},
+              {"trimmed", log.trimmed}};
+  if (log.published) {
+    out["checkpoint"] = checkpoint_json(log);
+    out["event_records"] = log.records;
+    out["entry_bytes"] = log.entry_bytes;
+    out["bundles"] = log.bundles;
+    out["tiles"] = log.tiles;
+    out["files_ahead"] = log.ahead;
+  }
   if (log.since) {
     out["since"] = {{"size", log.since->size}, {"root", tlog::hash_text(log.since->root)}};
   }
+  if (log.wal) {
+    out["segments"] = log.wal->segments;
+    out["segment_bytes"] = log.wal->bytes;
+    out["unfinished_bytes"] = log.wal->unfinished_bytes;
+  }
   out["problems"] = log.problems;
   out["problems_more"] = log.problems_more;
+  out["seconds"] = seconds;
   return out;
 }
 
-Json json_of(const Verified& v) {
-  Json out = {{"whole", is_whole(v)}};
-  if (v.segments) {
-    // At the top level, as they were before there were checkpoints.
-    out["segments"] = v.segments->segments;
-    out["records"] = v.segments->records;
-    out["bytes"] = v.segments->bytes;
-    out["first_sequence"] = v.segments->first_sequence;
-    out["last_sequence"] = v.segments->last_sequence;
-    out["unfinished_bytes"] = v.segments->unfinished_bytes;
-    out["problems"] = v.segments->problems;
-  }
-  if (v.log) {
-    out["log"] = json_of(*v.log);
-    for (const auto& problem : v.log->problems) out["problems"].push_back(problem);
-  }
-  if (!out.contains("problems")) out["problems"] = Json::array();
-  out["seconds"] = v.seconds;
-  return out;
-}
-
-void tell_log(const audit::LogReport& log, double seconds) {
+void tell_published(const audit::LogReport& log) {
   print(fmt::format("{}: {} entries, root {}", log.checkpoint.origin, log.checkpoint.size,
                     tlog::hash_text(log.checkpoint.root)));
   for (const auto& key : log.log_keys) print(fmt::format("signed by {}", key));
-  for (const auto& witness : log.witnesses) {
-    print(fmt::format("witnessed by {} at {}", witness.name, when(witness.time_s)));
+  if (log.witnessed > 0) {
+    print(fmt::format("its witnesses vouch for {} entries:", log.witnessed));
   }
-  print(fmt::format("{} bundles ({} bytes of entries) and {} tiles hashed in {:.2f} s", log.bundles,
-                    log.entry_bytes, log.tiles, seconds));
+  for (const auto& witness : log.witnesses) {
+    print(fmt::format("  {} at {}", witness.name, when(witness.time_s)));
+  }
+  if (log.trimmed > 0) {
+    print(fmt::format("entries 0 to {} are no longer kept; their hashes are", log.trimmed - 1));
+  }
   if (log.since && log.problems.empty()) {
     print(fmt::format("continues the checkpoint of {} entries that was kept", log.since->size));
   }
-  if (log.ahead > 0) {
-    print(fmt::format("{} files are ahead of the checkpoint: the next one will cover them",
-                      log.ahead));
-  }
+}
+
+void tell_wal(const audit::WalReport& wal) {
+  print(fmt::format("write-ahead log: {} records in {} segments, {} to {}", wal.records,
+                    wal.segments, wal.first_sequence, wal.last_sequence));
+  if (wal.unfinished_bytes == 0) return;
+  print(
+      fmt::format("{} bytes after the last record: a write under way, or one that a crash cut "
+                  "short (the next start cuts it away and says so in the log)",
+                  wal.unfinished_bytes));
+}
+
+void tell(const audit::LogReport& log, double seconds) {
+  if (log.published) tell_published(log);
+  if (log.wal) tell_wal(*log.wal);
+  print(fmt::format("{} bundles ({} bytes of entries) and {} tiles hashed in {:.2f} s", log.bundles,
+                    log.entry_bytes, log.tiles, seconds));
   for (const auto& problem : log.problems) fmt::print(stderr, "domicile: {}\n", problem);
   if (log.problems_more > 0) {
     fmt::print(stderr, "domicile: and {} more like these\n", log.problems_more);
   }
-}
-
-void tell_segments(const audit::FolderReport& report) {
-  print(fmt::format("{} records in {} segments, {} bytes: {} to {}", report.records,
-                    report.segments, report.bytes, report.first_sequence, report.last_sequence));
-  if (report.unfinished_bytes > 0) {
-    print(
-        fmt::format("{} bytes after the last record: a write under way, or one that a crash cut "
-                    "short (the next start cuts it away and says so in the log)",
-                    report.unfinished_bytes));
-  }
-  for (const auto& problem : report.problems) fmt::print(stderr, "domicile: {}\n", problem);
-}
-
-void tell(const Verified& v) {
-  if (v.segments) tell_segments(*v.segments);
-  if (v.log) tell_log(*v.log, v.seconds);
-  if (!is_whole(v)) {
+  if (!is_whole(log)) {
     print("NOT whole: see above");
-  } else if (v.log && v.log->signature_checked) {
-    print("whole: every entry is there, in order, and as it was signed");
-  } else if (v.log) {
-    print(
-        "whole: every entry is what the checkpoint says. Who signed the checkpoint was not asked: "
-        "give --key or --policy");
-  } else {
+  } else if (!log.published) {
     print("whole: every record is there, in order and unchanged since it was written");
+  } else if (log.signature_checked && !log.own_keys) {
+    print("whole: every entry is there, in order, and as it was signed");
+  } else {
+    print(
+        fmt::format("whole, by {}: every entry is what the checkpoint says. To find forgery as "
+                    "well, give the key that you were told (--key, --policy)",
+                    log.own_keys ? "the keys that the log names itself" : "no key at all"));
   }
 }
 
@@ -174,30 +173,24 @@ Result<int> verify(const VerifyArguments& arguments, const Cli& cli) {
   const auto begun = Steady::now();
   auto source = TRY(audit::open_log_source(arguments.place, arguments.ca_file));
   audit::VerifyOptions options{.policy = TRY(arguments.policy.load()),
+                               .trimmed_max = arguments.trimmed,
                                .threads = arguments.threads};
   if (!arguments.since.empty()) {
     options.since = TRY(read_file(arguments.since, tlog::kNoteBytesMax));
   }
-  Verified verified;
-  if (const auto* path = source->folder()) {
-    auto folder = TRY(audit::open_disk_folder_read_only(*path));
-    const auto report = TRY(audit::read_events(*folder, {}));
-    if (report.segments > 0) verified.segments = report;
-  }
-  // A folder without a checkpoint is that of a node which has not made one; when one is to be
-  // believed, there must be one.
-  const bool wanted = options.policy || !options.since.empty() || !verified.segments;
-  if (wanted || std::filesystem::exists(*source->folder() / "checkpoint")) {
+  Result<audit::LogReport> log;
+  {
     const Bar bar(cli);
     options.progress = [&bar](std::uint64_t done, std::uint64_t of) { bar.show(done, of); };
-    verified.log = TRY(audit::verify_log(*source, options));
+    log = audit::verify_log(*source, options);
   }
-  verified.seconds = std::chrono::duration<double>(Steady::now() - begun).count();
+  if (!log) return std::unexpected(std::move(log).error());
+  const double seconds = std::chrono::duration<double>(Steady::now() - begun).count();
   if (cli.json)
-    print(json_of(verified).dump());
+    print(json_of(*log, seconds).dump());
   else
-    tell(verified);
-  return is_whole(verified) ? 0 : 1;
+    tell(*log, seconds);
+  return is_whole(*log) ? 0 : 1;
 }
 
 Result<int> prove(const VerifyArguments& arguments, const Cli& cli) {
@@ -280,6 +273,8 @@ void add_audit_verify(CLI::App& noun, Cli& cli) {
   of_log(*verifying);
   verifying->add_option("--since", arguments->since,
                         "A checkpoint that you kept: the log must continue it");
+  verifying->add_option("--trimmed", arguments->trimmed,
+                        "So many entries may be missing from the front: retention removed them");
   verifying->add_option("--threads", arguments->threads, "Hash with so many; absent: one per core")
       ->check(CLI::Range(1, 64));
   verifying->callback(cli.run([=, &cli] { return verify(*arguments, cli); }));

@@ -35,6 +35,7 @@ Result<BundleCheck> check_bundle(LogSource& source, std::uint64_t index, unsigne
   if (!hashes) out.tile_missing = tile ? "it does not have its length" : tile.error().message;
   if (!entries) {
     out.bundle_missing = bundle ? "its bytes are not its entries" : bundle.error().message;
+    out.bundle_absent = !bundle && bundle.error().code == Code::not_found;
     if (hashes) out.leaves = *hashes;
     out.readable = hashes.has_value();
     return out;

@@ -18,6 +18,7 @@ struct BundleCheck {
   std::vector<tlog::Hash> leaves;         // of the entries, or of the tile where those are missing
   bool readable = false;                  // `leaves` are known
   std::string bundle_missing;             // why it cannot be read; empty: it was
+  bool bundle_absent = false;             // there is no such file
   std::string tile_missing;               // the same for the tile
   std::optional<std::size_t> difference;  // the first entry that is not what the tile says
   // The first entry that is not the record of its place (event_line.h).

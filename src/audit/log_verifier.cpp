@@ -29,16 +29,21 @@ class Verification {
 
   Result<LogReport> run() {
     if (!TRY(read_checkpoint())) return std::move(report_);
-    TRY(read_since());
-    TRY(look_at_first_entry());
-    TRY(hash_all());
-    TRY(tree_.finish());
-    judge();
-    if (const auto* folder = source_.folder()) {
-      TRY(check_files(*folder, source_, report_.checkpoint.size, report_.ahead,
-                      [this](std::string text) { problem(std::move(text)); }));
+    if (report_.published) {
+      TRY(read_since());
+      TRY(look_at_last_entry());
+      TRY(hash_all());
+      TRY(tree_.finish());
+      judge();
+      report_.tiles += tree_.tiles();
     }
-    report_.tiles += tree_.tiles();
+    const auto* folder = source_.folder();
+    if (folder == nullptr) return std::move(report_);
+    const auto tell = [this](std::string text) { problem(std::move(text)); };
+    TRY(check_files(*folder, source_, size(), report_.ahead, tell));
+    const auto wal = TRY(open_disk_folder_read_only(*folder));
+    report_.wal = TRY(check_wal(*wal, source_, size(), tell));
+    if (!report_.published && !report_.wal) problem("there is neither a checkpoint nor a record");
     return std::move(report_);
   }
 
@@ -50,13 +55,24 @@ class Verification {
       ++report_.problems_more;
   }
 
+  // The keys that the log names itself, when no others are given.
+  tlog::Policy policy() {
+    if (options_.policy) return *options_.policy;
+    const auto named = source_.read("verifier-keys", tlog::kNoteBytesMax);
+    const auto keys = named ? tlog::parse_key_list(*named) : std::unexpected(named.error());
+    report_.own_keys = keys && !keys->empty();
+    return tlog::Policy::of_logs(keys ? *keys : std::vector<tlog::NoteKey>());
+  }
+
   // False: there is nothing that the rest could be held against.
   Result<bool> read_checkpoint() {
     const auto content = source_.read("checkpoint", tlog::kNoteBytesMax);
-    if (!content && content.error().code != Code::not_found) {
-      return std::unexpected(content.error());
+    const bool absent = !content && content.error().code == Code::not_found;
+    if (!content && !absent) return std::unexpected(content.error());
+    if (absent && source_.folder() != nullptr && !options_.policy && options_.since.empty()) {
+      return true;
     }
-    if (!content) {
+    if (absent) {
       problem(fmt::format("checkpoint: {}", content.error().message));
       return false;
     }
@@ -67,48 +83,73 @@ class Verification {
       problem(fmt::format("checkpoint: {}", plain.error().message));
       return false;
     }
+    report_.published = true;
     report_.checkpoint = *plain;
-    if (!options_.policy) return true;
-    const auto opened = options_.policy->open(*content);
+    const auto believed = policy();
+    if (!options_.policy && !report_.own_keys) return true;
+    const auto opened = believed.open(*content);
     if (!opened) {
       problem(fmt::format("checkpoint: {}", opened.error().message));
       return true;
     }
     report_.signature_checked = true;
     for (const auto& key : opened->log_keys) report_.log_keys.push_back(key.text());
-    for (const std::size_t i : opened->witnesses) {
-      const auto& witness = options_.policy->witnesses()[i];
-      for (const auto& signature : opened->note.signatures) {
+    TRY(read_witnesses(believed, *opened));
+    return true;
+  }
+
+  Result<void> read_witnesses(const tlog::Policy& believed, const tlog::WitnessedCheckpoint& now) {
+    auto witnessed = now;
+    if (!believed.has_quorum(now.witnesses)) {
+      const auto content = source_.read("checkpoint.witnessed", tlog::kNoteBytesMax);
+      if (!content && content.error().code != Code::not_found) {
+        return std::unexpected(content.error());
+      }
+      auto earlier = content ? believed.require(*content) : std::unexpected(content.error());
+      if (!earlier || earlier->checkpoint.origin != report_.checkpoint.origin) {
+        problem(fmt::format("checkpoint: cosigned by {} of {} witnesses, which is no quorum{}",
+                            now.witnesses.size(), believed.witnesses().size(),
+                            content ? "; nor is checkpoint.witnessed" : ""));
+        return {};
+      }
+      witnessed = std::move(*earlier);
+      if (witnessed.checkpoint.size > size()) {  // published since the other was read
+        kept_.push_back({report_.checkpoint, "its checkpoint of a moment ago"});
+        report_.checkpoint = witnessed.checkpoint;
+      } else {
+        kept_.push_back({witnessed.checkpoint, "the checkpoint that its witnesses cosigned"});
+      }
+    }
+    if (believed.needs_witnesses()) report_.witnessed = witnessed.checkpoint.size;
+    for (const std::size_t i : witnessed.witnesses) {
+      const auto& witness = believed.witnesses()[i];
+      for (const auto& signature : witnessed.note.signatures) {
         const auto at = tlog::cosigned_at(signature, witness.key);
         if (at) report_.witnesses.push_back({witness.name, *at});
       }
     }
-    if (!options_.policy->has_quorum(opened->witnesses)) {
-      problem(fmt::format("checkpoint: cosigned by {} of {} witnesses, which is no quorum",
-                          opened->witnesses.size(), options_.policy->witnesses().size()));
-    }
-    return true;
+    return {};
   }
 
   Result<void> read_since() {
-    if (options_.since.empty()) return {};
-    auto note = tlog::parse_note(options_.since);
-    if (!note) return std::unexpected(std::move(note).error().within("the older checkpoint"));
-    auto kept = tlog::parse_checkpoint(note->text);
-    if (!kept) return std::unexpected(std::move(kept).error().within("the older checkpoint"));
-    if (kept->origin != report_.checkpoint.origin) {
-      return fail(Code::invalid, fmt::format("the older checkpoint is of {}, the log is {}",
-                                             kept->origin, report_.checkpoint.origin));
+    if (!options_.since.empty()) {
+      auto note = tlog::parse_note(options_.since);
+      if (!note) return std::unexpected(std::move(note).error().within("the older checkpoint"));
+      auto kept = tlog::parse_checkpoint(note->text);
+      if (!kept) return std::unexpected(std::move(kept).error().within("the older checkpoint"));
+      if (kept->origin != report_.checkpoint.origin) {
+        return fail(Code::invalid, fmt::format("the older checkpoint is of {}, the log is {}",
+                                               kept->origin, report_.checkpoint.origin));
+      }
+      report_.since = *kept;
+      kept_.push_back({std::move(*kept), "the older checkpoint"});
     }
-    if (options_.policy) {
-      auto opened = options_.policy->open(options_.since);
-      if (!opened) return std::unexpected(std::move(opened).error().within("the older checkpoint"));
-    }
-    report_.since = std::move(*kept);
-    if (report_.since->size > report_.checkpoint.size) {
-      problem(fmt::format("the log was cut: it had {} entries and has {}", report_.since->size,
-                          report_.checkpoint.size));
-    }
+    std::erase_if(kept_, [this](const Kept& kept) {
+      if (kept.checkpoint.size <= size()) return false;
+      problem(fmt::format("the log was cut: {} has {} entries, the log has {}", kept.name,
+                          kept.checkpoint.size, size()));
+      return true;
+    });
     return {};
   }
 
@@ -116,11 +157,12 @@ class Verification {
   unsigned width_of(std::uint64_t bundle) const { return tlog::tile_width(0, bundle, size()); }
 
   // A log of event records has them all through; another one's entries are opaque.
-  Result<void> look_at_first_entry() {
+  Result<void> look_at_last_entry() {
     if (size() == 0) return {};
-    const auto bundle = read_bundle(source_, 0, width_of(0));
+    const std::uint64_t last = (size() - 1) / kTileWidth;
+    const auto bundle = read_bundle(source_, last, width_of(last));
     if (!bundle) return {};  // found again, and told, when it is its turn
-    const auto entries = tlog::parse_bundle(*bundle, width_of(0));
+    const auto entries = tlog::parse_bundle(*bundle, width_of(last));
     report_.records = entries && parse_line(entries->front()).has_value();
     return {};
   }
@@ -137,7 +179,7 @@ class Verification {
       for (auto& bundle : block) TRY(take(TRY(std::move(bundle))));
       if (options_.progress) options_.progress(report_.entries, size());
     }
-    if (report_.since && report_.since->size == bundles * kTileWidth) compare_since({});
+    compare_kept(bundles, {});
     return {};
   }
 
@@ -162,11 +204,7 @@ class Verification {
 
   Result<void> take(BundleCheck bundle) {
     const unsigned width = width_of(bundle.index);
-    if (report_.since && report_.since->size / kTileWidth == bundle.index) {
-      compare_since(std::span(bundle.leaves)
-                        .first(std::min<std::size_t>(report_.since->size % kTileWidth,
-                                                     bundle.leaves.size())));
-    }
+    compare_kept(bundle.index, bundle.leaves);
     report_.entries += width;
     report_.entry_bytes += bundle.bytes;
     ++report_.bundles;
@@ -181,20 +219,29 @@ class Verification {
     bundle.leaves = {};
     const bool odd = !bundle.bundle_missing.empty() || !bundle.tile_missing.empty() ||
                      bundle.difference || bundle.misplaced;
-    // Enough of them to tell; the rest is counted.
-    if (odd && odd_.size() < kProblemsMax)
-      odd_.push_back(std::move(bundle));
-    else if (odd)
+    const bool is_front = report_.trimmed == bundle.index * kTileWidth;
+    if (is_front && width == kTileWidth && bundle.bundle_absent && bundle.readable) {
+      report_.trimmed += kTileWidth;
+    } else if (odd && odd_.size() < kProblemsMax) {
+      odd_.push_back(std::move(bundle));  // enough of them to tell; the rest is counted
+    } else if (odd) {
       ++report_.problems_more;
+    }
     return {};
   }
 
-  void compare_since(std::span<const tlog::Hash> rest) {
-    if (tree_.root(rest) == report_.since->root) return;
-    problem(
-        fmt::format("the log does not continue the older checkpoint of {} entries: it was "
-                    "rewritten. Keep both checkpoints, they are the evidence",
-                    report_.since->size));
+  // The older checkpoints whose trees end in this bundle, or where it begins.
+  void compare_kept(std::uint64_t bundle, std::span<const tlog::Hash> leaves) {
+    for (const Kept& kept : kept_) {
+      if (kept.checkpoint.size / kTileWidth != bundle) continue;
+      const std::size_t rest = kept.checkpoint.size % kTileWidth;
+      if (rest > leaves.size()) continue;  // not there, which is told
+      if (tree_.root(leaves.first(rest)) == kept.checkpoint.root) continue;
+      problem(
+          fmt::format("the log does not continue {} of {} entries: it was rewritten. Keep both "
+                      "checkpoints, they are the evidence",
+                      kept.name, kept.checkpoint.size));
+    }
   }
 
   void judge() {
@@ -207,6 +254,12 @@ class Verification {
       explained |= bundle.difference || !bundle.bundle_missing.empty();
     }
     for (const auto& fault : tree_.faults()) tell(fault, entries_are_signed, damage);
+    if (report_.trimmed > options_.trimmed_max) {
+      problem(
+          fmt::format("{} and on: entries 0 to {} are not there, only their hashes. If retention "
+                      "removed them, say so: --trimmed {}",
+                      tlog::bundle_path(0), report_.trimmed - 1, report_.trimmed));
+    }
     if (!entries_are_signed && !explained) {
       problem(
           fmt::format("checkpoint: its root hash is not that of the {} entries: they are not "
@@ -261,6 +314,11 @@ class Verification {
   const VerifyOptions& options_;
   VerifiedTree tree_;
   LogReport report_;
+  struct Kept {
+    tlog::Checkpoint checkpoint;
+    std::string name;
+  };
+  std::vector<Kept> kept_;  // older checkpoints that the log must continue
   std::vector<BundleCheck> odd_;
   bool rest_missing_ = false;
 };

@@ -95,6 +95,66 @@ TEST(LogVerifier, AMissingFileIsNamed) {
   }
 }
 
+TEST(LogVerifier, EntriesThatRetentionRemovedFromTheFrontAreToldAndTheRestIsProved) {
+  LogFixture log;
+  log.grow_to(1'000, framed);
+  log.publish();
+  std::filesystem::remove(log.folder / "tile/entries/000");
+  std::filesystem::remove(log.folder / "tile/entries/001");
+  EXPECT_NE(problems_of(verify(log)).find("--trimmed 512"), std::string::npos);
+  EXPECT_FALSE(verify(log, {.trimmed_max = 511}).problems.empty());
+  const auto report = verify(log, {.trimmed_max = 512});
+  EXPECT_EQ(problems_of(report), "");
+  EXPECT_EQ(report.trimmed, 512u);
+  EXPECT_TRUE(report.records);
+  // Without their hashes they are not retained but lost; and a hole is not a front.
+  const std::string tile = log.read("tile/0/001");
+  std::filesystem::remove(log.folder / "tile/0/001");
+  EXPECT_NE(problems_of(verify(log, {.trimmed_max = 512})).find("tile/0/001"), std::string::npos);
+  log.write("tile/0/001", tile);
+  std::filesystem::remove(log.folder / tlog::bundle_path(3, 232));
+  EXPECT_FALSE(verify(log, {.trimmed_max = 1'000}).problems.empty());
+}
+
+TEST(LogVerifier, TheLastWitnessedCheckpointCountsWhileTheNewestIsNotWitnessedYet) {
+  LogFixture log;
+  const auto witness = tlog::Cosigner::create("w.example", LogFixture::new_key()).value();
+  const auto policy = tlog::Policy::parse("log " + log.signer.verifier_key() + "\nwitness w " +
+                                          witness.verifier_key() + "\nquorum w\n")
+                          .value();
+  const auto cosigned = [&] {
+    const std::string text = tlog::checkpoint_text(log.checkpoint());
+    return log.signed_checkpoint() + witness.cosign_line(text, 1'700'000'000).value();
+  };
+  log.grow_to(300, plain);
+  log.publish();
+  EXPECT_NE(problems_of(verify(log, {.policy = policy})).find("no quorum"), std::string::npos);
+  log.write("checkpoint.witnessed", cosigned());
+  log.grow_to(520, plain);
+  log.publish();
+  const auto report = verify(log, {.policy = policy});
+  EXPECT_EQ(problems_of(report), "");
+  EXPECT_EQ(report.witnessed, 300u);
+  ASSERT_EQ(report.witnesses.size(), 1u);
+  EXPECT_EQ(report.witnesses[0].time_s, 1'700'000'000u);
+  // A node that publishes while it is read: what is witnessed may be newer than what was read first.
+  const std::string before = log.read("checkpoint");
+  log.grow_to(530, plain);
+  log.publish();
+  log.write("checkpoint.witnessed", cosigned());
+  log.write("checkpoint", before);
+  EXPECT_EQ(problems_of(verify(log, {.policy = policy})), "");
+  EXPECT_EQ(verify(log, {.policy = policy}).checkpoint.size, 530u);
+  // A history that its witnesses did not see.
+  LogFixture other;
+  other.grow_to(600, [](std::uint64_t i) { return "other " + std::to_string(i); });
+  other.signer = log.signer;
+  other.publish();
+  other.write("checkpoint.witnessed", cosigned());
+  EXPECT_NE(problems_of(verify(other, {.policy = policy})).find("does not continue"),
+            std::string::npos);
+}
+
 TEST(LogVerifier, AFileThatDoesNotBelongIsNamedAndOneOfTheFutureIsCounted) {
   LogFixture log;
   log.grow_to(300, plain);
