@@ -11,6 +11,7 @@
 
 #include "app/cli.h"
 #include "app/cmd_audit_verify.h"
+#include "app/cmd_audit_witness.h"
 #include "audit/event_reader.h"
 #include "base/file.h"
 
@@ -200,6 +201,7 @@ void add_audit(CLI::App& root, Cli& cli) {
   showing->callback(cli.run([=, &cli] { return show(*arguments, cli); }));
 
   add_audit_verify(*noun, cli);
+  add_audit_witness(*noun, cli);
 
   auto* exporting = verb("export", "Write the OCSF lines to a file");
   add_filter(*exporting, *arguments);

@@ -261,6 +261,9 @@ struct Node::Parts {
                  return follower->wait_past(revision, at_most);
                }}));
     }
+    if (auto witnessing = audit->witness().handler()) {
+      out.emplace_back(audit::kAddCheckpointPath, std::move(*witnessing));
+    }
     if (publisher != nullptr) {
       out.emplace_back("/v1/reference/",
                        [this](const http::Request& request) { return publisher->handle(request); });
@@ -292,6 +295,7 @@ struct Node::Parts {
                if (peer_keys != nullptr) peer_keys->unknown_key(name);
              }}));
     if (applier != nullptr) show_reference(door->metrics(), *applier);
+    audit->witness().show(door->metrics());
     return {};
   }
 

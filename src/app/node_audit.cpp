@@ -20,17 +20,38 @@ http::ListenerOptions listener_of(const AuditLogConfig& log) {
 Result<std::unique_ptr<NodeAudit>> NodeAudit::open(const NodeConfig& config, const Clock& clock) {
   const AuditLogConfig& log = config.audit_log;
   std::unique_ptr<NodeAudit> out(new NodeAudit());
-  out->ledger_ = TRY(audit::Ledger::open({.directory = config.audit_directory,
-                                          .region = config.region,
-                                          .clock = &clock,
-                                          .origin = log.origin,
-                                          .key_directory = log.key_directory,
-                                          .checkpoint_ms = log.checkpoint_ms}));
+  out->ledger_ = TRY(audit::Ledger::open(
+      {.directory = config.audit_directory,
+       .region = config.region,
+       .clock = &clock,
+       .origin = log.origin,
+       .key_directory = log.key_directory,
+       .checkpoint_ms = log.checkpoint_ms,
+       .on_checkpoint = [audit = out.get()](const auto& note) { audit->offer(note); }}));
+  auto witness = TRY(NodeWitness::create(config, *out->ledger_, clock));
+  {
+    const std::lock_guard lock(out->witness_mutex_);
+    out->witness_ = std::move(witness);
+  }
   if (log.listen) {
     out->log_server_ =
         TRY(audit::LogServer::create(listener_of(log), config.audit_directory, clock));
   }
   return out;
+}
+
+NodeAudit::~NodeAudit() {
+  std::unique_ptr<NodeWitness> leaving;
+  {
+    const std::lock_guard lock(witness_mutex_);
+    leaving = std::move(witness_);
+  }
+  leaving.reset();  // before the ledger, into which it writes
+}
+
+void NodeAudit::offer(const std::string& checkpoint) {
+  const std::lock_guard lock(witness_mutex_);
+  if (witness_ != nullptr) witness_->offer(checkpoint);
 }
 
 Result<void> NodeAudit::start() {

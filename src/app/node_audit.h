@@ -1,12 +1,16 @@
-// The node's audit log and what stands around it: the ledger, and the log served to readers.
+// The node's audit log and what stands around it: the ledger, the log served to readers, and
+// witnesses, of this log and by this node of others.
 //
 // Built first and destroyed last: everybody records events. open() needs nothing but the
 // configuration; start() once the node is up.
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <string>
 
 #include "app/node_config.h"
+#include "app/node_witness.h"
 #include "audit/ledger.h"
 #include "audit/log_server.h"
 #include "base/clock.h"
@@ -18,11 +22,18 @@ class NodeAudit {
   // `clock` outlives it.
   static Result<std::unique_ptr<NodeAudit>> open(const NodeConfig& config, const Clock& clock);
 
+  ~NodeAudit();
+
   Result<void> start();
   audit::Ledger& ledger() { return *ledger_; }
+  NodeWitness& witness() { return *witness_; }
 
  private:
   NodeAudit() = default;
+  void offer(const std::string& checkpoint);
+
+  std::mutex witness_mutex_;  // the ledger publishes while the witness comes and goes
+  std::unique_ptr<NodeWitness> witness_;
   std::unique_ptr<audit::Ledger> ledger_;
   std::unique_ptr<audit::LogServer> log_server_;  // null: the log is not served
 };

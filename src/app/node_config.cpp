@@ -7,6 +7,7 @@
 #include "app/toml_reader.h"
 #include "base/file.h"
 #include "gateway/address_list.h"
+#include "tlog/text.h"
 
 namespace domicile::app {
 namespace {
@@ -198,6 +199,7 @@ class Loader {
       reader_.error("registry.source", "must be \"postgresql\" (master region) or \"peer\"");
     }
     audit_log();
+    witness();
     reference();
   }
 
@@ -224,6 +226,23 @@ class Loader {
           "audit.listen",
           "is not a loopback address: entries do not leave the region, so give "
           "audit.certificate, audit.key and audit.client_ca (whose certificates may read)");
+    }
+  }
+
+  void witness() {
+    WitnessConfig& witness = config_.witness;
+    witness.policy_file = optional_path("audit.policy_file");
+    witness.logs_file = optional_path("audit.witness_logs_file");
+    witness.name = reader_.text("audit.witness_name").value_or("");
+    witness.key_file = optional_path("audit.witness_key_file");
+    if (witness.key_file.empty()) {
+      witness.key_file = config_.audit_log.key_directory / "witness.pem";
+    }
+    witness.ca_file = optional_path("audit.witness_ca_file");
+    if (witness.ca_file.empty()) witness.ca_file = config_.peer_ca_file;
+    duration("audit.witness_absent_ms", witness.absent_ms, 100);
+    if (!witness.name.empty() && !tlog::is_key_name(witness.name)) {
+      reader_.error("audit.witness_name", "names a key: it may not hold a space or a '+'");
     }
   }
 

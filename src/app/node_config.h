@@ -66,6 +66,12 @@
 //     key = "log.key"
 //     client_ca = "auditors.pem"        # a certificate of these authorities
 //     client_crl = "auditors.crl"       # that is on none of these lists; optional
+//     policy_file = "witnesses.policy"  # who witnesses this log (c2sp.org/tlog-policy); absent: nobody
+//     witness_ca_file = "ca.pem"        # authorities for their doors; absent: the peers'
+//     witness_absent_ms = 60000         # away for so long, a witness or the quorum is an event
+//     witness_logs_file = "logs.keys"   # whose logs this node witnesses: verifier keys, one a line; absent: none
+//     witness_name = "ca.example.com/witness"   # absent: domicile/<region>/witness
+//     witness_key_file = "witness.pem"  # absent: witness.pem in the key directory; made where it is not there
 #pragma once
 
 #include <chrono>
@@ -91,6 +97,16 @@ struct Endpoint {
 };
 
 enum class RegistrySource { postgresql, peer };
+
+// Who witnesses this node's log, and whose logs it witnesses.
+struct WitnessConfig {
+  std::filesystem::path policy_file;  // empty: nobody is asked
+  std::filesystem::path logs_file;    // empty: it witnesses no log
+  std::string name;                   // empty: domicile/<region>/witness
+  std::filesystem::path key_file;     // never empty once read; made where absent
+  std::filesystem::path ca_file;      // empty: the peers', or the system's
+  std::chrono::milliseconds absent_ms{60'000};
+};
 
 // How the node's log is signed, and where it is served.
 struct AuditLogConfig {
@@ -166,6 +182,7 @@ struct NodeConfig {
 
   Path audit_directory;
   AuditLogConfig audit_log;
+  WitnessConfig witness;
 };
 
 // `folder` resolves relative paths; `name` stands in front of every error.

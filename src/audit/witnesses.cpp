@@ -61,15 +61,16 @@ void Witnesses::stop() {
 }
 
 void Witnesses::offer(const std::string& note) {
-  auto opened = options_.policy.open(note);
-  if (!opened) {
-    log_error("witness", fmt::format("this log's checkpoint is not one by the policy's: {}",
-                                     opened.error().message));
+  auto parsed = tlog::parse_note(note);
+  auto checkpoint = parsed ? tlog::parse_checkpoint(parsed->text)
+                           : Result<tlog::Checkpoint>(std::unexpected(parsed.error()));
+  if (!checkpoint) {
+    log_error("witness", checkpoint.error().message);
     return;
   }
   {
     const std::lock_guard lock(mutex_);
-    newest_ = std::move(*opened);
+    newest_ = {std::move(*checkpoint), std::move(*parsed)};
   }
   wake_.notify_all();
 }
@@ -119,6 +120,7 @@ void Witnesses::begin_round() {
   round_.number += 1;
   round_.checkpoint = std::move(newest_->checkpoint);
   round_.note = std::move(newest_->note);
+  round_.cosignatures.clear();
   round_.cosigned.clear();
   round_.waiting = 0;
   newest_.reset();
@@ -134,18 +136,13 @@ void Witnesses::ask(Asked& asked, http::Client& client, std::unique_lock<std::mu
   const std::uint64_t number = round_.number;
   const std::uint64_t known_size = asked.known_size;
   const tlog::Checkpoint checkpoint = round_.checkpoint;
-  // What others cosigned is not this witness's affair.
-  tlog::Note note = round_.note;
-  std::erase_if(note.signatures, [&](const auto& signature) {
-    return std::ranges::none_of(options_.policy.logs(),
-                                [&](const auto& log) { return signature.is_by(log.key); });
-  });
+  const std::string note = round_.note.content();
   lock.unlock();
   WitnessOutcome outcome{.reason = "own_log_unreadable"};
   if (auto source = open_log_source(options_.log.string())) {
     outcome =
-        call_witness(client, options_.policy.witnesses()[asked.index], note.content(), checkpoint,
-                     known_size, [&source](const tlog::Checkpoint& now, std::uint64_t old_size) {
+        call_witness(client, options_.policy.witnesses()[asked.index], note, checkpoint, known_size,
+                     [&source](const tlog::Checkpoint& now, std::uint64_t old_size) {
                        return prove_growth(**source, now, old_size);
                      });
   } else {
@@ -190,10 +187,10 @@ void Witnesses::cosigned(Asked& asked, std::uint64_t number, const WitnessOutcom
   }
   if (number != round_.number) return;  // the others have gone on
   round_.cosigned.push_back(asked.index);
-  for (const auto& signature : outcome.cosignatures) round_.note.signatures.push_back(signature);
+  for (const auto& signature : outcome.cosignatures) round_.cosignatures += signature.line();
   if (!options_.policy.has_quorum(round_.cosigned)) return;
   quorum_at_ = now;
-  ready_ = {round_.checkpoint.size, round_.note.content()};
+  ready_ = {round_.checkpoint.size, round_.note.content() + round_.cosignatures};
 }
 
 void Witnesses::failed(Asked& asked, const WitnessOutcome& outcome, Events& events) {

@@ -66,8 +66,7 @@ class Witnesses {
   Witnesses(const Witnesses&) = delete;
   Witnesses& operator=(const Witnesses&) = delete;
 
-  // The log's newest signed checkpoint. Never blocks; what is not a checkpoint of the policy's log
-  // is logged and left.
+  // The log's newest signed checkpoint, from the log itself. Never blocks.
   void offer(const std::string& note);
   void stop();
 
@@ -79,7 +78,8 @@ class Witnesses {
   struct Round {
     std::uint64_t number = 0;  // 0: none yet
     tlog::Checkpoint checkpoint{};
-    tlog::Note note{};                    // with the cosignatures so far
+    tlog::Note note{};                    // as it was offered
+    std::string cosignatures{};           // lines
     std::vector<std::size_t> cosigned{};  // by these witnesses of the policy
     std::size_t waiting = 0;              // for so many, who are not away
   };
@@ -116,7 +116,11 @@ class Witnesses {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::unique_ptr<Asked>> asked_;
-  std::optional<tlog::WitnessedCheckpoint> newest_;  // offered, and in no round yet
+  struct Offered {
+    tlog::Checkpoint checkpoint;
+    tlog::Note note;
+  };
+  std::optional<Offered> newest_;  // in no round yet
   Round round_;
   std::optional<std::pair<std::uint64_t, std::string>> ready_;  // to be published
   std::uint64_t witnessed_ = 0;
