@@ -20,10 +20,15 @@ http::ListenerOptions listener_of(const AuditLogConfig& log) {
 Result<std::unique_ptr<NodeAudit>> NodeAudit::open(const NodeConfig& config, const Clock& clock) {
   const AuditLogConfig& log = config.audit_log;
   std::unique_ptr<NodeAudit> out(new NodeAudit());
+  out->vault_ =
+      TRY(audit::PersonalVault::open({.directory = config.audit_directory,
+                                      .master_file = config.audit_personal.master_key_file,
+                                      .clock = &clock}));
   out->ledger_ = TRY(audit::Ledger::open(
       {.directory = config.audit_directory,
        .region = config.region,
        .clock = &clock,
+       .vault = out->vault_.get(),
        .origin = log.origin,
        .key_directory = log.key_directory,
        .checkpoint_ms = log.checkpoint_ms,

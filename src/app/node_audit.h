@@ -13,6 +13,7 @@
 #include "app/node_witness.h"
 #include "audit/ledger.h"
 #include "audit/log_server.h"
+#include "audit/personal_vault.h"
 #include "base/clock.h"
 
 namespace domicile::app {
@@ -34,6 +35,7 @@ class NodeAudit {
 
   std::mutex witness_mutex_;  // the ledger publishes while the witness comes and goes
   std::unique_ptr<NodeWitness> witness_;
+  std::unique_ptr<audit::PersonalVault> vault_;
   std::unique_ptr<audit::Ledger> ledger_;
   std::unique_ptr<audit::LogServer> log_server_;  // null: the log is not served
 };

@@ -200,7 +200,15 @@ class Loader {
     }
     audit_log();
     witness();
+    audit_personal();
     reference();
+  }
+
+  void audit_personal() {
+    config_.audit_personal.master_key_file = optional_path("audit.master_key_file");
+    if (config_.audit_personal.master_key_file.empty()) {
+      config_.audit_personal.master_key_file = config_.state_directory / "audit-master.key";
+    }
   }
 
   void audit_log() {

@@ -72,6 +72,8 @@
 //     witness_logs_file = "logs.keys"   # whose logs this node witnesses: verifier keys, one a line; absent: none
 //     witness_name = "ca.example.com/witness"   # absent: domicile/<region>/witness
 //     witness_key_file = "witness.pem"  # absent: witness.pem in the key directory; made where it is not there
+//     master_key_file = "state/audit-master.key"   # made at the first start; without it no sealed
+//                                       # person can be read again: keep a copy apart from the log's
 #pragma once
 
 #include <chrono>
@@ -118,6 +120,10 @@ struct AuditLogConfig {
   std::filesystem::path key;
   std::filesystem::path client_ca;
   std::filesystem::path client_crl;  // empty: revocation is not looked at
+};
+
+struct AuditPersonalConfig {
+  std::filesystem::path master_key_file;  // wraps the keys under which persons are sealed
 };
 
 struct NodeConfig {
@@ -181,6 +187,7 @@ struct NodeConfig {
   std::int64_t reference_slot_limit_mib = 1'024;
 
   Path audit_directory;
+  AuditPersonalConfig audit_personal;
   AuditLogConfig audit_log;
   WitnessConfig witness;
 };

@@ -128,11 +128,9 @@ Result<PersonalVault::Hidden> PersonalVault::hide(domain::Event& event) {
   return Hidden{.sealed = encode_sealed(parts), .truncated = groups.truncated};
 }
 
-Result<std::string> PersonalVault::actor_tag(const domain::OrgKey& organization,
-                                             const domain::UserId& actor) {
+Result<std::string> PersonalVault::actor_tag(std::string_view actor) {
   crypto::HmacSha256 hmac(TRY(keys_->of_day(today())));
-  const auto mac = hmac.mac(
-      fmt::format("{}:{}{}", organization.view().size(), organization.view(), actor.view()));
+  const auto mac = hmac.mac(actor);
   return to_base64url(crypto::view(mac).substr(0, kTagBytes));
 }
 
@@ -178,11 +176,7 @@ Result<std::vector<OcsfRecord>> to_ocsf(domain::Event event, PersonalVault* vaul
   if (vault == nullptr) return to_ocsf(event);
   if (holds_nobody(event)) {
     std::string tag;
-    if (!event.actor.empty()) {
-      const auto& own =
-          event.acting_organization.empty() ? event.organization : event.acting_organization;
-      tag = TRY(vault->actor_tag(own, event.actor));
-    }
+    if (!event.attempted_by.empty()) tag = TRY(vault->actor_tag(event.attempted_by));
     return to_ocsf(event, {.actor_tag = tag});
   }
   const auto hidden = TRY(vault->hide(event));

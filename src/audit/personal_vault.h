@@ -52,7 +52,7 @@ class PersonalVault {
     bool truncated = false;  // a value was longer than kPersonalValueBytesMax
   };
   Result<Hidden> hide(domain::Event& event);
-  Result<std::string> actor_tag(const domain::OrgKey& organization, const domain::UserId& actor);
+  Result<std::string> actor_tag(std::string_view actor);
   Result<void> flush();
   // Once in a while: destroys the keys of past days.
   Result<void> housekeep();

@@ -272,10 +272,7 @@ TEST_F(Vault, AReaderBesideTheNodeOpensAndFollowsRotations) {
 }
 
 TEST_F(Vault, ATagTellsOneActorsAttemptsOfADayTogetherAndIsForgotten) {
-  const domain::OrgKey org("8");
-  const auto tag = [&](const char* actor) {
-    return vault_->actor_tag(org, domain::UserId(actor)).value();
-  };
+  const auto tag = [&](const char* actor) { return vault_->actor_tag(actor).value(); };
   const std::string first = tag("user-1");
   EXPECT_EQ(tag("user-1"), first);
   EXPECT_NE(tag("user-2"), first);
@@ -296,6 +293,7 @@ TEST_F(Vault, ATagTellsOneActorsAttemptsOfADayTogetherAndIsForgotten) {
 TEST_F(Vault, ACrossRegionEventHoldsNobodyButItsTag) {
   Event event = request("7", "user-1", "203.0.113.9");
   event.kind = EventKind::cross_region;
+  event.attempted_by = "8/user-1";
   event.outcome = domain::Outcome::denied;
   const Entry entry = store(event);
   EXPECT_TRUE(entry.sealed.empty());

@@ -50,8 +50,10 @@ struct Event {
   OrgKey organization;         // empty: none is concerned
   OrgKey acting_organization;  // the actor's own, where it differs from `organization` (grants)
   UserId actor;                // empty: unknown, or not recorded here
-  std::string actor_role;      // e.g. a database role for SQL events
-  std::string source_ip;       // without port
+  // Of a wrong-region event: whom its tag of the day stands for. Itself it is written nowhere.
+  std::string attempted_by;
+  std::string actor_role;  // e.g. a database role for SQL events
+  std::string source_ip;   // without port
   std::string request_id;
   std::string operation;  // route name, SQL command, or noun.verb of an administrative act
   std::string resource;   // what was acted on, without personal data

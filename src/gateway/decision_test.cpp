@@ -172,6 +172,7 @@ TEST_F(GatewayTest, SendsAnApiClientOfAnotherRegionHomeWithoutReadingItsBody) {
   EXPECT_EQ(event.reason, "wrong_region");
   EXPECT_FALSE(event.request_id.empty());
   EXPECT_TRUE(event.actor.empty());
+  EXPECT_FALSE(event.attempted_by.empty());  // for the tag of the day
   EXPECT_TRUE(event.acting_organization.empty());
   EXPECT_TRUE(event.source_ip.empty());
   EXPECT_TRUE(event.operation.empty() && event.resource.empty());

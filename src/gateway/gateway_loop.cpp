@@ -364,7 +364,11 @@ void GatewayLoop::note_denial(Event event, const domain::Principal* principal,
   const bool elsewhere = policy::is_violation(denial.reason) ||
                          (denial.home != nullptr && denial.home->id != options_.region);
   if (elsewhere) {
-    // Whoever asked belongs to another region: it records the person, this one does not.
+    // Whoever asked belongs to another region: it records the person, this one does not, and tells
+    // one's attempts together by a tag alone.
+    if (principal != nullptr) {
+      event.attempted_by = principal->organization.text() + '/' + principal->subject.text();
+    }
     event.source_ip.clear();
     event.operation.clear();
     event.resource.clear();
