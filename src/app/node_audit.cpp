@@ -21,7 +21,7 @@ Result<std::unique_ptr<NodeAudit>> NodeAudit::open(const NodeConfig& config, con
   const AuditLogConfig& log = config.audit_log;
   std::unique_ptr<NodeAudit> out(new NodeAudit());
   out->vault_ =
-      TRY(audit::PersonalVault::open({.directory = config.audit_directory,
+      TRY(audit::PersonalVault::open({.key_directory = log.key_directory,
                                       .master_file = config.audit_personal.master_key_file,
                                       .clock = &clock}));
   out->ledger_ = TRY(audit::Ledger::open(

@@ -142,7 +142,7 @@ TEST(Ocsf, EveryKindFitsThePublishedSchema) {
   const auto file = std::filesystem::temp_directory_path() / "domicile_ocsf_samples.jsonl";
   const ScratchFolder scratch;
   const SystemClock clock;
-  const auto vault = PersonalVault::open({.directory = scratch.path(),
+  const auto vault = PersonalVault::open({.key_directory = scratch.path() / "keys",
                                           .master_file = scratch.path() / "master.key",
                                           .clock = &clock})
                          .value();

@@ -33,7 +33,7 @@
 namespace domicile::audit {
 
 struct PersonalKeyOptions {
-  std::filesystem::path file;         // keys/personal in the log's folder
+  std::filesystem::path file;         // `personal` in the log's key folder
   std::filesystem::path master_file;  // 64 hex digits, mode 0600; made where both are absent
   std::size_t cached_max = 16'384;
 };

@@ -22,7 +22,7 @@ constexpr std::size_t kTagBytes = 12;
 constexpr std::uint32_t kDaysKept = 2;  // today and yesterday
 
 PersonalKeyOptions key_options(const VaultOptions& options) {
-  return {.file = options.directory / "keys" / "personal", .master_file = options.master_file};
+  return {.file = options.key_directory / "personal", .master_file = options.master_file};
 }
 
 // The fields of one person, or of nobody in particular.
@@ -92,7 +92,7 @@ Groups take_fields(domain::Event& event) {
 }  // namespace
 
 Result<std::unique_ptr<PersonalVault>> PersonalVault::open(VaultOptions options) {
-  const fs::path folder = options.directory / "keys";
+  const fs::path& folder = options.key_directory;
   std::error_code error;
   fs::create_directories(folder, error);
   if (!error) fs::permissions(folder, fs::perms::owner_all, error);

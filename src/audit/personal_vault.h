@@ -31,9 +31,9 @@ inline constexpr std::array<std::string_view, 5> kPersonalDetails{"subject", "cl
                                                                   "external_id", "email", "login"};
 
 struct VaultOptions {
-  std::filesystem::path directory;    // the log's; the keys stand in keys/personal
-  std::filesystem::path master_file;  // made where there is none and nothing was sealed yet
-  const Clock* clock = nullptr;       // outlives the vault
+  std::filesystem::path key_directory;  // of the log (log_keys.h): the keys are `personal` in it
+  std::filesystem::path master_file;    // made where there is none and nothing was sealed yet
+  const Clock* clock = nullptr;         // outlives the vault
 };
 
 struct OpenedEvent {

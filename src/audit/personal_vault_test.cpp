@@ -32,7 +32,7 @@ class Vault : public ::testing::Test {
   void SetUp() override { open(); }
 
   VaultOptions options() const {
-    return {.directory = scratch_.path(),
+    return {.key_directory = scratch_.path() / "keys",
             .master_file = scratch_.path() / "master.key",
             .clock = &clock_};
   }
