@@ -30,6 +30,10 @@ Rows::Rows(PGresult* result) : result_(result, &PQclear) {}
 int Rows::size() const { return PQntuples(result_.get()); }
 int Rows::columns() const { return PQnfields(result_.get()); }
 std::string_view Rows::column_name(int column) const { return PQfname(result_.get(), column); }
+bool Rows::whole_number(int column) const {
+  const Oid type = PQftype(result_.get(), column);
+  return type == 20 || type == 21 || type == 23;  // int8, int2, int4: fixed numbers of the server
+}
 bool Rows::null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
 
 std::string_view Rows::text(int row, int column) const {

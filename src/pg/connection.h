@@ -44,6 +44,7 @@ class Rows {
   int size() const;
   int columns() const;
   std::string_view column_name(int column) const;
+  bool whole_number(int column) const;  // by its type: smallint, integer, bigint
   bool null(int row, int column) const;
   std::string_view text(int row, int column) const;  // "" for NULL
   std::int64_t integer(int row, int column) const;   // 0 for NULL; CHECKs that it is a number
