@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/cli.h"
+#include "app/cmd_audit_query.h"
 #include "app/cmd_audit_verify.h"
 #include "app/cmd_audit_witness.h"
 #include "audit/event_reader.h"
@@ -207,6 +208,8 @@ void add_audit(CLI::App& root, Cli& cli) {
   add_filter(*exporting, *arguments);
   exporting->add_option("--to-file", arguments->file, "A new file")->required();
   exporting->callback(cli.run([=, &cli] { return export_events(*arguments, cli); }));
+  add_audit_query(*noun, cli);
+  add_audit_index(*noun, cli);
 }
 
 }  // namespace domicile::app

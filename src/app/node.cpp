@@ -6,6 +6,7 @@
 
 #include "app/external_issuers.h"
 #include "app/node_audit.h"
+#include "app/node_audit_index.h"
 #include "app/node_compare.h"
 #include "app/node_files.h"
 #include "app/node_handlers.h"
@@ -98,6 +99,7 @@ struct Node::Parts {
   NodeConfig config;
   const Clock& clock;
   std::unique_ptr<NodeAudit> audit;
+  std::unique_ptr<logindex::Follower> index;  // with [audit_index]
   std::unique_ptr<registry::RegionWatch> watch;
   std::unique_ptr<registry::PgHomeStore> home_store;
   std::unique_ptr<store::PgDirectory> directory;
@@ -359,6 +361,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
   }
   auto parts = std::make_unique<Parts>(config, clock);
   parts->audit = TRY(NodeAudit::open(config, clock));
+  parts->index = TRY(make_audit_index(config, parts->audit->ledger(), clock));
   TRY(parts->open_database(secrets));
   parts->open_registry(secrets);
   parts->make_reference(secrets);
@@ -380,6 +383,7 @@ Result<void> Node::start() {
   if (parts_->publisher != nullptr) parts_->publisher->start();
   if (parts_->applier != nullptr) parts_->applier->start();
   if (parts_->compare_worker != nullptr) parts_->compare_worker->start();
+  if (parts_->index != nullptr) parts_->index->start();
   return {};
 }
 

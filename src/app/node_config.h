@@ -74,6 +74,7 @@
 //     witness_key_file = "witness.pem"  # absent: witness.pem in the key directory; made where it is not there
 //     master_key_file = "state/audit-master.key"   # made at the first start; without it no sealed
 //                                       # person can be read again: keep a copy apart from the log's
+//   [audit_index]                       # audit_index_config.h
 #pragma once
 
 #include <chrono>
@@ -84,6 +85,7 @@
 #include <string_view>
 #include <vector>
 
+#include "app/audit_index_config.h"
 #include "base/result.h"
 #include "domain/names.h"
 #include "gateway/request_limits.h"
@@ -190,6 +192,7 @@ struct NodeConfig {
   AuditPersonalConfig audit_personal;
   AuditLogConfig audit_log;
   WitnessConfig witness;
+  AuditIndexConfig audit_index;
 };
 
 // `folder` resolves relative paths; `name` stands in front of every error.

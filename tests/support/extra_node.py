@@ -13,7 +13,8 @@ from support.postgres import free_port
 
 class ExtraNode:
     def __init__(self, regions: LocalRegions, region_id: str, gateway: str = "", http: str = "", upstreams: list[int] | None = None,
-                 peers: str = ""):
+                 peers: str = "", more: str = ""):
+        """`more`: whole sections of the node's file, at its end."""
         self.port = free_port()
         original = pathlib.Path(regions.region(region_id)["node_config"])
         text = original.read_text()
@@ -28,6 +29,7 @@ class ExtraNode:
         if upstreams:
             named = ", ".join(f'"127.0.0.1:{port}"' for port in upstreams)
             text = re.sub(r'upstream = ".*"', f'upstreams = [{named}]', text)
+        text += more
         self.config = original.with_name("extra.toml")
         self.config.write_text(text)
         self.config.chmod(0o600)
