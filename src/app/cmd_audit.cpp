@@ -1,20 +1,22 @@
-// domicile audit list|show|export: reads an event folder, also while its node writes to it.
+// domicile audit list|tail|show|export: reads a log, also while its node writes to it.
 #include <chrono>
 #include <cstdio>
+#include <deque>
 #include <filesystem>
+#include <fstream>
 #include <memory>
-#include <string>
-#include <vector>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/audit_view.h"
 #include "app/cli.h"
 #include "app/cmd_audit_query.h"
 #include "app/cmd_audit_verify.h"
 #include "app/cmd_audit_witness.h"
 #include "audit/event_reader.h"
-#include "base/file.h"
+#include "audit/log_reader.h"
 
 namespace domicile::app {
 namespace {
@@ -22,64 +24,20 @@ namespace {
 using Json = nlohmann::json;
 
 struct AuditArguments {
-  std::string directory;
+  LogChoice log;
   audit::EventFilter filter;
   std::string from;
   std::string to;
   std::uint64_t sequence = 0;
   std::uint64_t limit = 0;
+  std::uint64_t last = 20;
+  bool follow = false;
   std::string file;
 };
 
-// 2026-11-22, 2026-11-22T20:31, ...:05 or with Z at the end; UTC.
-Result<std::int64_t> parse_time(const std::string& text) {
-  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
-  std::string plain = text.ends_with('Z') ? text.substr(0, text.size() - 1) : text;
-  bool whole = false;
-  for (const char* form : {"%4d-%2d-%2d%n", "%4d-%2d-%2dT%2d:%2d%n", "%4d-%2d-%2dT%2d:%2d:%2d%n"}) {
-    used = 0;
-    hour = minute = second = 0;
-    const std::string_view shape = form;
-    const int wanted = shape.size() > 24 ? 6 : shape.size() > 14 ? 5 : 3;
-    const int read =
-        wanted == 3 ? std::sscanf(plain.c_str(), form, &year, &month, &day, &used)
-        : wanted == 5
-            ? std::sscanf(plain.c_str(), form, &year, &month, &day, &hour, &minute, &used)
-            : std::sscanf(plain.c_str(), form, &year, &month, &day, &hour, &minute, &second, &used);
-    whole = read == wanted && static_cast<std::size_t>(used) == plain.size();
-    if (whole) break;
-  }
-  const std::chrono::year_month_day date{std::chrono::year(year),
-                                         std::chrono::month(static_cast<unsigned>(month)),
-                                         std::chrono::day(static_cast<unsigned>(day))};
-  if (!whole || !date.ok() || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
-      second > 60) {
-    return fail(
-        Code::invalid,
-        fmt::format("\"{}\" is not a time: write 2026-11-22 or 2026-11-22T20:31:05Z (UTC)", text));
-  }
-  const auto seconds =
-      std::chrono::sys_days(date).time_since_epoch().count() * std::int64_t{86'400} + hour * 3600 +
-      minute * 60 + second;
-  return seconds * 1000;
-}
-
-std::string time_text(std::int64_t ms) {
-  const std::time_t seconds = ms / 1000;
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-  return fmt::format("{}.{:03}Z", text, ms % 1000);
-}
-
-Result<std::unique_ptr<audit::Folder>> folder_of(const AuditArguments& arguments) {
-  return audit::open_disk_folder_read_only(arguments.directory);
-}
-
 Result<void> finish(AuditArguments& arguments) {
-  if (!arguments.from.empty()) arguments.filter.from_ms = TRY(parse_time(arguments.from));
-  if (!arguments.to.empty()) arguments.filter.to_ms = TRY(parse_time(arguments.to));
+  if (!arguments.from.empty()) arguments.filter.from_ms = TRY(parse_event_time(arguments.from));
+  if (!arguments.to.empty()) arguments.filter.to_ms = TRY(parse_event_time(arguments.to));
   return {};
 }
 
@@ -89,76 +47,140 @@ int tell_problems(const audit::FolderReport& report) {
   return report.problems.empty() ? 0 : 1;
 }
 
-std::string table_row(std::uint64_t sequence, std::string_view line) {
-  const auto facts = audit::facts_of(line);
-  const Json json = Json::parse(line, nullptr, false);
-  std::string what, where, reason;
-  if (!json.is_discarded()) {
-    what = json.value("/api/operation"_json_pointer, std::string());
-    if (what.empty()) what = json.value("/compliance/control"_json_pointer, std::string());
-    if (what.empty()) what = json.value("/unmapped/operation"_json_pointer, std::string());
-    reason = json.value("/status_code"_json_pointer,
-                        json.value("/compliance/status_code"_json_pointer, std::string()));
-    where = json.value("/resources/0/name"_json_pointer, std::string());
-  }
-  return fmt::format("{:>8}  {}  {:<20} {:<8} {:<12} {:<24} {:<24} {}", sequence,
-                     time_text(facts.time_ms), facts.kind, facts.outcome, facts.organization, what,
-                     where, reason);
+Result<std::string> shown(const LogView& view, const audit::EventRecord& record, const Cli& cli) {
+  std::string text = TRY(view.text(record));
+  return cli.json ? std::move(text) : event_table_row(record.sequence, text);
+}
+
+// Reads everything the filter admits; what `take` fails with ends it.
+Result<audit::FolderReport> each_event(
+    const LogView& view, const audit::EventFilter& filter,
+    const std::function<Result<bool>(const audit::EventRecord&)>& take) {
+  auto folder = TRY(audit::open_disk_folder_read_only(view.directory()));
+  Result<bool> going = true;
+  auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
+    if (filter.admits(audit::facts_of(record.line))) going = take(record);
+    return going && *going;
+  }));
+  if (!going) return std::unexpected(std::move(going).error());
+  return report;
 }
 
 Result<int> list(AuditArguments arguments, const Cli& cli) {
   TRY(finish(arguments));
-  auto folder = TRY(folder_of(arguments));
-  if (!cli.json) {
-    print(fmt::format("{:>8}  {:<24}  {:<20} {:<8} {:<12} {:<24} {:<24} {}", "SEQUENCE", "TIME",
-                      "KIND", "OUTCOME", "ORGANIZATION", "OPERATION", "RESOURCE", "REASON"));
-  }
-  std::uint64_t shown = 0;
-  const auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
-    if (!arguments.filter.admits(audit::facts_of(record.line))) return true;
-    print(cli.json ? std::string(record.line) : table_row(record.sequence, record.line));
-    return arguments.limit == 0 || ++shown < arguments.limit;
-  }));
+  const LogView view = TRY(LogView::of(arguments.log));
+  if (!cli.json) print(event_table_head());
+  std::uint64_t count = 0;
+  const auto report =
+      TRY(each_event(view, arguments.filter, [&](const audit::EventRecord& record) -> Result<bool> {
+        print(TRY(shown(view, record, cli)));
+        return arguments.limit == 0 || ++count < arguments.limit;
+      }));
   return tell_problems(report);
 }
 
-Result<int> show(const AuditArguments& arguments, const Cli& cli) {
-  auto folder = TRY(folder_of(arguments));
-  std::string found;
-  const auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
-    if (record.sequence == arguments.sequence) found = record.line;
-    return record.sequence < arguments.sequence;
-  }));
-  if (found.empty()) {
-    tell_problems(report);
-    return fail(Code::not_found,
-                fmt::format("{} holds no record {}: its records are {} to {}", arguments.directory,
-                            arguments.sequence, report.first_sequence, report.last_sequence));
+// Where to begin so that `last` events that pass the filter are shown, looking back in steps.
+Result<std::uint64_t> tail_begin(audit::LogReader& reader, const AuditArguments& arguments) {
+  constexpr std::uint64_t kStep = 4096;
+  const std::uint64_t first = TRY(reader.first());
+  std::uint64_t begin = TRY(reader.last()) + 1;
+  for (std::uint64_t found = 0; begin > first && found < arguments.last;) {
+    const std::uint64_t end = begin;
+    begin = end - first > kStep ? end - kStep : first;
+    std::deque<std::uint64_t> here;
+    for (std::uint64_t at = begin; at < end;) {
+      const auto entries = TRY(reader.read(at, end - at));
+      if (entries.empty()) break;
+      for (const auto& entry : entries) {
+        if (arguments.filter.admits(audit::facts_of(entry.line))) here.push_back(entry.sequence);
+      }
+      at = entries.back().sequence + 1;
+    }
+    if (found + here.size() >= arguments.last) {
+      return here[here.size() - (arguments.last - found)];
+    }
+    found += here.size();
   }
-  print(cli.json ? found : nlohmann::ordered_json::parse(found).dump(2));
+  return begin;
+}
+
+Result<int> tail(AuditArguments arguments, const Cli& cli) {
+  TRY(finish(arguments));
+  const LogView view = TRY(LogView::of(arguments.log));
+  auto reader = TRY(audit::LogReader::open(view.directory()));
+  std::uint64_t next = TRY(tail_begin(reader, arguments));
+  if (!cli.json) print(event_table_head());
+  for (;;) {
+    const auto entries = TRY(reader.read(next, 1024));
+    for (const auto& entry : entries) {
+      const audit::EventRecord record{entry.sequence, entry.line, entry.sealed};
+      if (arguments.filter.admits(audit::facts_of(record.line))) {
+        print(TRY(shown(view, record, cli)));
+      }
+      next = entry.sequence + 1;
+    }
+    if (!entries.empty()) continue;
+    if (!arguments.follow) return 0;
+    std::fflush(stdout);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+}
+
+Result<int> show(AuditArguments arguments, const Cli& cli) {
+  // `show 42 --config FILE`: the only word is the sequence.
+  const std::string& word = arguments.log.directory;
+  const bool number = !word.empty() && word.find_first_not_of("0123456789") == word.npos;
+  if (arguments.sequence == 0 && number && !arguments.log.config.empty()) {
+    arguments.sequence = std::strtoull(word.c_str(), nullptr, 10);
+    arguments.log.directory.clear();
+  }
+  const LogView view = TRY(LogView::of(arguments.log));
+  auto reader = TRY(audit::LogReader::open(view.directory()));
+  if (arguments.sequence == 0) {
+    return fail(Code::invalid, "which record? Name its sequence; the first one is 1");
+  }
+  const auto found = reader.read(arguments.sequence, 1);
+  const bool trimmed = !found && found.error().reason == "audit_trimmed";
+  if (!found && !trimmed) return std::unexpected(found.error());
+  if (trimmed || found->empty()) {
+    return fail(Code::not_found, fmt::format("{} holds no record {}: its records are {} to {}",
+                                             view.directory().string(), arguments.sequence,
+                                             TRY(reader.first()), TRY(reader.last())));
+  }
+  const auto& entry = found->front();
+  const std::string text = TRY(view.text({entry.sequence, entry.line, entry.sealed}));
+  print(cli.json ? text : nlohmann::ordered_json::parse(text).dump(2));
   return 0;
 }
 
+// Written beside, and named only when it is whole: an export that was cut short is none.
 Result<int> export_events(AuditArguments arguments, const Cli& cli) {
   TRY(finish(arguments));
-  auto folder = TRY(folder_of(arguments));
-  std::string content;
-  std::uint64_t records = 0;
-  const auto report = TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
-    if (!arguments.filter.admits(audit::facts_of(record.line))) return true;
-    content.append(record.line);
-    content += '\n';
-    ++records;
-    return true;
-  }));
+  const LogView view = TRY(LogView::of(arguments.log));
   if (std::filesystem::exists(arguments.file)) {
     return fail(Code::invalid, fmt::format("{} exists: name a new file", arguments.file));
   }
-  TRY(write_file_atomic(arguments.file, content, 0600));
+  const std::string beside = arguments.file + ".part";
+  std::ofstream out(beside, std::ios::binary | std::ios::trunc);
+  std::filesystem::permissions(beside, std::filesystem::perms(0600));
+  std::uint64_t records = 0, first = 0, last = 0;
+  const auto report =
+      TRY(each_event(view, arguments.filter, [&](const audit::EventRecord& record) -> Result<bool> {
+        out << TRY(view.text(record)) << '\n';
+        if (records++ == 0) first = record.sequence;
+        last = record.sequence;
+        return true;
+      }));
+  out.close();
+  if (!out) {
+    return fail(Code::unavailable, fmt::format("cannot write {}: is the disk full?", beside));
+  }
+  std::filesystem::rename(beside, arguments.file);
   if (cli.json) {
     print(Json({{"file", arguments.file},
                 {"records", records},
-                {"last_sequence", report.last_sequence}})
+                {"first_sequence", first},
+                {"last_sequence", last}})
               .dump());
   } else {
     print(fmt::format("{} records written to {}", records, arguments.file));
@@ -182,14 +204,11 @@ void add_filter(CLI::App& verb, AuditArguments& arguments) {
 
 void add_audit(CLI::App& root, Cli& cli) {
   auto arguments = std::make_shared<AuditArguments>();
-  auto* noun = root.add_subcommand("audit", "The durable event log of a region");
+  auto* noun = root.add_subcommand("audit", "The tamper-evident log of a region");
   noun->require_subcommand(1);
   const auto verb = [&](const char* name, const char* description) {
     auto* added = noun->add_subcommand(name, description);
-    added
-        ->add_option("directory", arguments->directory,
-                     "The event folder (audit.directory of the node)")
-        ->required();
+    arguments->log.add_options(*added);
     return added;
   };
   auto* listing = verb("list", "Events, oldest first; --output json prints the OCSF lines");
@@ -197,8 +216,14 @@ void add_audit(CLI::App& root, Cli& cli) {
   listing->add_option("--limit", arguments->limit, "Stop after so many");
   listing->callback(cli.run([=, &cli] { return list(*arguments, cli); }));
 
+  auto* tailing = verb("tail", "The last events, and with --follow those that come");
+  add_filter(*tailing, *arguments);
+  tailing->add_option("-n,--last", arguments->last, "How many (20)");
+  tailing->add_flag("-f,--follow", arguments->follow, "Go on until interrupted");
+  tailing->callback(cli.run([=, &cli] { return tail(*arguments, cli); }));
+
   auto* showing = verb("show", "One record");
-  showing->add_option("sequence", arguments->sequence, "Its sequence")->required();
+  showing->add_option("sequence", arguments->sequence, "Its sequence");
   showing->callback(cli.run([=, &cli] { return show(*arguments, cli); }));
 
   add_audit_verify(*noun, cli);
