@@ -59,8 +59,9 @@ double percentile(std::vector<double>& sorted, double share) {
 // A ledger with everything that a node's has.
 struct Log {
   explicit Log(const std::filesystem::path& folder) {
-    vault = audit::PersonalVault::open(
-                {.directory = folder, .master_file = folder / "master.key", .clock = &clock})
+    vault = audit::PersonalVault::open({.key_directory = folder / "keys",
+                                        .master_file = folder / "master.key",
+                                        .clock = &clock})
                 .value();
     audit::LedgerOptions options;
     options.directory = folder;

@@ -122,19 +122,26 @@ class NoEvents final : public domain::EventSink {
   void submit(domain::Event, Completion done) override { done(1); }
 };
 
+// As a node keeps it: persons sealed, checkpoints signed.
+struct Log {
+  Log(const std::filesystem::path& folder, const Clock& clock) {
+    vault = must(audit::PersonalVault::open(
+        {.key_directory = folder / "keys", .master_file = folder / "master.key", .clock = &clock}));
+    audit::LedgerOptions options;
+    options.directory = folder;
+    options.vault = vault.get();
+    options.region = domain::RegionId(kHere);
+    options.clock = &clock;
+    ledger = must(audit::Ledger::open(std::move(options)));
+  }
+  std::unique_ptr<audit::PersonalVault> vault;
+  std::unique_ptr<audit::Ledger> ledger;
+};
+
 int serve(const Flags& flags) {
   NoEvents nothing;
   SystemClock clock;
-  std::filesystem::create_directories(flags.audit_directory);
-  const std::filesystem::path folder = flags.audit_directory;
-  const auto vault = must(audit::PersonalVault::open(
-      {.directory = folder, .master_file = folder / "master.key", .clock = &clock}));
-  audit::LedgerOptions ledger_options;
-  ledger_options.directory = folder;
-  ledger_options.vault = vault.get();
-  ledger_options.region = domain::RegionId(kHere);
-  ledger_options.clock = &clock;
-  const auto ledger = must(audit::Ledger::open(std::move(ledger_options)));
+  const Log log(flags.audit_directory, clock);
   const auto algorithm = algorithm_of(flags.algorithm);
   const auto key =
       must(crypto::SigningKey::from_pem(algorithm, must(read_secret_file(flags.key_path))));
@@ -165,7 +172,7 @@ int serve(const Flags& flags) {
   const auto gateway = must(gateway::HttpGateway::create(
       options,
       {.clock = clock,
-       .events = flags.audit == "none" ? static_cast<domain::EventSink&>(nothing) : *ledger,
+       .events = flags.audit == "none" ? static_cast<domain::EventSink&>(nothing) : *log.ledger,
        .policy = must(policy::RoutePolicy::parse(
            flags.routes.empty() ? routes(flags.audit == "none" ? "bounded" : flags.audit)
                                 : must(read_file(flags.routes)),

@@ -1,14 +1,14 @@
 // domicile audit list|tail|show|export: reads a log, also while its node writes to it.
-#include <chrono>
 #include <cstdio>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "app/audit_view.h"
 #include "app/cli.h"
@@ -104,10 +104,28 @@ Result<std::uint64_t> tail_begin(audit::LogReader& reader, const AuditArguments&
   return begin;
 }
 
+// Wakes when something in the folder was written.
+class FolderWatch {
+ public:
+  explicit FolderWatch(const std::filesystem::path& folder) : fd_(::inotify_init1(IN_CLOEXEC)) {
+    (void)::inotify_add_watch(fd_, folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
+  }
+  FolderWatch(const FolderWatch&) = delete;
+  ~FolderWatch() { ::close(fd_); }
+  bool wait() const {
+    char events[4096];
+    return ::read(fd_, events, sizeof events) > 0;
+  }
+
+ private:
+  int fd_;
+};
+
 Result<int> tail(AuditArguments arguments, const Cli& cli) {
   TRY(finish(arguments));
   const LogView view = TRY(LogView::of(arguments.log));
   auto reader = TRY(audit::LogReader::open(view.directory()));
+  const FolderWatch watch(view.directory());  // before the first look, so that nothing is missed
   std::uint64_t next = TRY(tail_begin(reader, arguments));
   if (!cli.json) print(event_table_head());
   for (;;) {
@@ -122,7 +140,7 @@ Result<int> tail(AuditArguments arguments, const Cli& cli) {
     if (!entries.empty()) continue;
     if (!arguments.follow) return 0;
     std::fflush(stdout);
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    if (!watch.wait()) return fail(Code::unavailable, "the log's folder cannot be watched");
   }
 }
 
