@@ -214,7 +214,7 @@ class Reader {
   }
   LocalRegion region(std::string_view name, const toml::table& table) {
     known(table, fmt::format("region.{}.", name),
-          {"jurisdiction", "locations", "master", "door_port", "application_port",
+          {"jurisdiction", "locations", "master", "door_port", "application_port", "log_port",
            "postgresql_port", "external_issuers"});
     LocalRegion local;
     const unsigned line = line_of(table);
@@ -241,6 +241,7 @@ class Reader {
     }
     local.door_port = port(table, "door_port");
     local.application_port = port(table, "application_port");
+    local.log_port = port(table, "log_port");
     local.postgresql_port = port(table, "postgresql_port");
     local.external_issuers = path(table, "external_issuers", false);
     return local;

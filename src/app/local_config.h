@@ -54,6 +54,7 @@ struct LocalRegion {
   domain::Region region;        // url is empty: the door's port is chosen at start
   std::uint16_t door_port = 0;  // 0: any
   std::uint16_t application_port = 0;
+  std::uint16_t log_port = 0;
   std::uint16_t postgresql_port = 0;
   std::filesystem::path external_issuers;  // empty: no identity provider
 };

@@ -25,6 +25,7 @@ struct PortKind {
 };
 constexpr PortKind kPorts[] = {{"door", 8441, &LocalRegion::door_port},
                                {"application", 8541, &LocalRegion::application_port},
+                               {"log", 8641, &LocalRegion::log_port},
                                {"postgresql", 5541, &LocalRegion::postgresql_port}};
 
 // Copies when the content differs, so that a running program's file is never written to.

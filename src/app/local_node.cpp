@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/local_databases.h"
+#include "app/local_witnesses.h"
 #include "base/file.h"
 #include "http/client.h"
 
@@ -104,9 +105,9 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
       "\"pepper\"\n\n"
       "[issuer]\nurl = \"{}\"\nkey_file = \"issuer.key\"\n{}{}\n"
       "[gateway]\nroutes = \"../../../routes.toml\"\nupstream = \"127.0.0.1:{}\"\n\n"
-      "[audit]\ndirectory = \"audit\"\n",
+      "[audit]\ndirectory = \"audit\"\nlisten = \"127.0.0.1:{}\"\n{}",
       id, context.port(local, "door"), registry, context.url(local), roles, external,
-      context.port(local, "application"));
+      context.port(local, "application"), context.port(local, "log"), witness_lines(context));
   return write_owned(folder / "node.toml", text, context.node, 0600);
 }
 

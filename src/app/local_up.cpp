@@ -10,6 +10,7 @@
 #include "app/local_postgres.h"
 #include "app/local_reference.h"
 #include "app/local_supervisor.h"
+#include "app/local_witnesses.h"
 
 namespace domicile::app {
 namespace {
@@ -80,6 +81,7 @@ Result<void> raise(LocalContext& context, const Path& programs, Supervisor& supe
   }
   TRY(choose_ports(context));
   TRY(make_certificates(context));
+  TRY(make_witnesses(context));
   std::vector<LocalPostgres> servers;
   for (const LocalRegion& local : context.config.regions) {
     servers.push_back(TRY(raise_database(context, local, programs, supervisor)));
