@@ -30,6 +30,8 @@ struct IndexArguments {
   std::string login;
   std::string file;
   std::uint64_t from = 1;
+  std::string key_directory;
+  std::string master_file;
 };
 
 // The same server and options, another database and login. Later keywords win in libpq.
@@ -84,19 +86,33 @@ Result<int> create(const IndexArguments& arguments, const Cli& cli) {
   return 0;
 }
 
+Result<std::unique_ptr<audit::PersonalVault>> vault_of(const IndexArguments& arguments,
+                                                       const Clock& clock) {
+  if (arguments.key_directory.empty() != arguments.master_file.empty()) {
+    return fail(Code::invalid, "--key-directory and --master-key-file go together");
+  }
+  if (arguments.master_file.empty()) return nullptr;
+  return audit::PersonalVault::open_read_only({.key_directory = arguments.key_directory,
+                                               .master_file = arguments.master_file,
+                                               .clock = &clock});
+}
+
 Result<int> rebuild(const IndexArguments& arguments, const Cli& cli) {
+  const SystemClock clock;
+  const auto vault = TRY(vault_of(arguments, clock));
+  const auto opener = vault != nullptr
+                          ? opener_of(*vault)
+                          : logindex::Opener([](const auto& entry) { return entry.line; });
   const std::string dsn = TRY(database_dsn(arguments.dsn, arguments.dsn_file));
   const auto feed = TRY(log_feed(arguments.directory));
   auto store = TRY(logindex::IndexStore::open(dsn, arguments.origin));
   TRY(logindex::migrate_index(store.connection()));
   TRY(store.reset(arguments.from));
-  const SystemClock clock;
   const auto today = std::chrono::floor<std::chrono::days>(clock.now());
   constexpr std::size_t kBatch = 8'192;
   std::uint64_t rows = 0;
   for (std::size_t taken = kBatch; taken > 0;) {
-    taken = TRY(
-        store.load(feed, [](const logindex::Entry& entry) { return entry.line; }, kBatch, today));
+    taken = TRY(store.load(feed, opener, kBatch, today));
     rows += taken;
     if (!cli.quiet && rows % (kBatch * 16) == 0 && taken > 0) {
       fmt::print(stderr, "{} events\n", rows);
@@ -185,17 +201,18 @@ void add_audit_index(CLI::App& noun, Cli& cli) {
   auto* building =
       verb("rebuild", "Empty the index of one log, and load the whole log again", kLoader);
   building->add_option("directory", arguments->directory, "The event folder")->required();
-  building
-      ->add_option("--origin", arguments->origin, "The log's name (audit.origin of the node)")
+  building->add_option("--origin", arguments->origin, "The log's name (audit.origin of the node)")
       ->required();
   building->add_option("--from", arguments->from, "Begin at this sequence");
+  building->add_option("--key-directory", arguments->key_directory,
+                       "The log's keys; without them nobody is named");
+  building->add_option("--master-key-file", arguments->master_file, "... and the master key");
   building->callback(cli.run([=, &cli] { return rebuild(*arguments, cli); }));
 
   auto* telling =
       verb("status", "How far the index goes, and whether every bundle is whole; exit 1 if not",
            kLoader);
-  telling
-      ->add_option("--origin", arguments->origin, "The log's name (audit.origin of the node)")
+  telling->add_option("--origin", arguments->origin, "The log's name (audit.origin of the node)")
       ->required();
   telling->callback(cli.run([=, &cli] { return status(*arguments, cli); }));
 

@@ -24,4 +24,11 @@ Result<logindex::Feed> log_feed(const std::filesystem::path& directory, LastDura
   };
 }
 
+logindex::Opener opener_of(const audit::PersonalVault& vault) {
+  return [&vault](const logindex::Entry& entry) {
+    auto opened = vault.open_event(entry.line, entry.sealed);
+    return opened ? std::move(opened->line) : entry.line;
+  };
+}
+
 }  // namespace domicile::app

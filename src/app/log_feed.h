@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "audit/personal_vault.h"
 #include "logindex/index_store.h"
 
 namespace domicile::app {
@@ -14,5 +15,9 @@ namespace domicile::app {
 using LastDurable = std::function<std::uint64_t()>;
 Result<logindex::Feed> log_feed(const std::filesystem::path& directory,
                                 LastDurable last_durable = {});
+
+// Persons opened where the vault still can; an entry that cannot be opened is indexed without them.
+// `vault` outlives it.
+logindex::Opener opener_of(const audit::PersonalVault& vault);
 
 }  // namespace domicile::app

@@ -361,7 +361,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
   }
   auto parts = std::make_unique<Parts>(config, clock);
   parts->audit = TRY(NodeAudit::open(config, clock));
-  parts->index = TRY(make_audit_index(config, parts->audit->ledger(), clock));
+  parts->index = TRY(make_audit_index(config, *parts->audit, clock));
   TRY(parts->open_database(secrets));
   parts->open_registry(secrets);
   parts->make_reference(secrets);

@@ -27,6 +27,7 @@ class NodeAudit {
 
   Result<void> start();
   audit::Ledger& ledger() { return *ledger_; }
+  const audit::PersonalVault& vault() const { return *vault_; }
   NodeWitness& witness() { return *witness_; }
 
  private:

@@ -3,15 +3,14 @@
 
 #include <memory>
 
+#include "app/node_audit.h"
 #include "app/node_config.h"
-#include "audit/ledger.h"
 #include "logindex/follower.h"
 
 namespace domicile::app {
 
-// Null without [audit_index]. `ledger` and `clock` outlive it.
+// Null without [audit_index]. `audit` and `clock` outlive it.
 Result<std::unique_ptr<logindex::Follower>> make_audit_index(const NodeConfig& config,
-                                                             audit::Ledger& ledger,
-                                                             const Clock& clock);
+                                                             NodeAudit& audit, const Clock& clock);
 
 }  // namespace domicile::app
