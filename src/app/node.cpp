@@ -11,6 +11,7 @@
 #include "app/node_files.h"
 #include "app/node_handlers.h"
 #include "app/node_metrics.h"
+#include "app/node_trails.h"
 #include "app/peer_certificates.h"
 #include "app/roles_file.h"
 #include "base/encoding.h"
@@ -100,6 +101,7 @@ struct Node::Parts {
   const Clock& clock;
   std::unique_ptr<NodeAudit> audit;
   std::unique_ptr<logindex::Follower> index;  // with [audit_index]
+  std::unique_ptr<NodeTrails> trails;
   std::unique_ptr<registry::RegionWatch> watch;
   std::unique_ptr<registry::PgHomeStore> home_store;
   std::unique_ptr<store::PgDirectory> directory;
@@ -362,6 +364,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
   auto parts = std::make_unique<Parts>(config, clock);
   parts->audit = TRY(NodeAudit::open(config, clock));
   parts->index = TRY(make_audit_index(config, *parts->audit, clock));
+  parts->trails = NodeTrails::create(config, secrets.database_dsn, parts->audit->ledger(), clock);
   TRY(parts->open_database(secrets));
   parts->open_registry(secrets);
   parts->make_reference(secrets);
@@ -384,6 +387,7 @@ Result<void> Node::start() {
   if (parts_->applier != nullptr) parts_->applier->start();
   if (parts_->compare_worker != nullptr) parts_->compare_worker->start();
   if (parts_->index != nullptr) parts_->index->start();
+  parts_->trails->start();
   return {};
 }
 

@@ -51,6 +51,7 @@ class Loader {
     stores();
     doors();
     config_.audit_index = read_audit_index(reader_, folder_);
+    config_.trails = read_trails(reader_, folder_);
     config_.rates = {
         .address = rate("address"), .client = rate("client"), .organization = rate("organization")};
     return std::move(config_);

@@ -75,6 +75,7 @@
 //     master_key_file = "state/audit-master.key"   # made at the first start; without it no sealed
 //                                       # person can be read again: keep a copy apart from the log's
 //   [audit_index]                       # audit_index_config.h
+//   [trails]                            # trails_config.h
 #pragma once
 
 #include <chrono>
@@ -86,6 +87,7 @@
 #include <vector>
 
 #include "app/audit_index_config.h"
+#include "app/trails_config.h"
 #include "base/result.h"
 #include "domain/names.h"
 #include "gateway/request_limits.h"
@@ -193,6 +195,7 @@ struct NodeConfig {
   AuditLogConfig audit_log;
   WitnessConfig witness;
   AuditIndexConfig audit_index;
+  TrailsConfig trails;
 };
 
 // `folder` resolves relative paths; `name` stands in front of every error.
