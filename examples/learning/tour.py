@@ -22,6 +22,7 @@ import time
 
 import psycopg
 
+from tour_evidence import evidence
 from tour_reference import reference_data
 from tour_support import CANADA, US, Client, Domicile, Tour, claims_of, sql_outcome, wait_until
 
@@ -357,17 +358,6 @@ def checks(tour: Tour, regions: Regions, tokens: dict[str, str], made: dict[str,
                 f"exit {code}, {', '.join(found)}", held=code == 1 and any(f.startswith("DOM-RLS") for f in found))
     code, _ = run_check(regions, config)
     tour.expect("after it is put back", "exit 0", f"exit {code}")
-
-
-def evidence(tour: Tour, regions: Regions):
-    tour.chapter("Evidence", "every decision is an event in its region's own log")
-    for region in (CANADA, US):
-        done = regions.domicile.run("audit", "verify", regions.by_id[region]["audit"])
-        tour.expect(f"the event log of {region} is whole", "exit 0", f"exit {done.returncode}: {(done.stdout + done.stderr).strip()}",
-                    held=done.returncode == 0)
-    names = [f.read_text() for f in pathlib.Path(regions.by_id[US]["audit"]).glob("events-*.jsonl")]
-    tour.expect("in the US log, zoe's wrong-region attempt names no person", "organization only",
-                "organization only" if any("wrong_region" in n for n in names) and "zoe" not in "".join(names) else "a person, or nothing")
 
 
 def main():

@@ -68,10 +68,13 @@ std::string table(const LocalPaths& paths, const LocalState& state) {
           "{} {}", each.running.at(kind) ? "running" : "stopped",
           each.ports.contains(port) ? fmt::format("(port {})", each.ports.at(port)) : "");
     };
-    text += fmt::format("{}{}\n  door         {}  {}\n  application  {}\n  PostgreSQL   {}\n",
-                        each.id, each.master ? " (master)" : "", each.url,
-                        each.running.at("node") ? "running" : "stopped",
-                        shown("application", "application"), shown("postgresql", "postgresql"));
+    text += fmt::format(
+        "{}{}\n  door         {}  {}\n  application  {}\n  PostgreSQL   {}\n"
+        "  audit log    {}\n",
+        each.id, each.master ? " (master)" : "", each.url,
+        each.running.at("node") ? "running" : "stopped", shown("application", "application"),
+        shown("postgresql", "postgresql"),
+        each.ports.contains("log") ? fmt::format("http://127.0.0.1:{}", each.ports.at("log")) : "");
   }
   return text;
 }

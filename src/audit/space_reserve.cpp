@@ -40,9 +40,7 @@ bool SpaceReserve::set_aside() {
   tried_ = clock_.steady();
   // Random, so that no file system stores it as a hole.
   const NamedBytes file{kFile, crypto::random_bytes(bytes_)};
-  if (folder_.put(std::span(&file, 1))) return true;
-  (void)folder_.remove(std::string(kFile) + ".new");
-  return false;
+  return folder_.put(std::span(&file, 1)).has_value();
 }
 
 bool SpaceReserve::spend() {

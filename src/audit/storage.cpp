@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 #include <set>
 #include <system_error>
 
@@ -56,11 +57,10 @@ Result<void> write_all(int fd, std::string_view bytes, const std::filesystem::pa
   return {};
 }
 
-// Where a file is written before it gets its name.
-std::string beside(const std::filesystem::path& path) { return path.string() + ".new"; }
+// Where files are written before they get their names; emptied by the next writer.
+constexpr const char* kUnnamed = "tmp";
 
-Result<Descriptor> write_beside(const std::filesystem::path& path, std::string_view bytes) {
-  const std::string name = beside(path);
+Result<Descriptor> write_new(const std::filesystem::path& name, std::string_view bytes) {
   Descriptor fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd.ok()) return os_error("open", name);
   TRY(write_all(fd.get(), bytes, name));
@@ -162,6 +162,7 @@ class DiskFolder final : public Folder {
   }
 
  private:
+  Result<void> put_all(std::span<const NamedBytes> files);
   Result<void> may_write() const {
     if (!lock_.ok())
       return fail(Code::denied, fmt::format("{} was opened for reading", path_.string()));
@@ -178,6 +179,7 @@ class DiskFolder final : public Folder {
   std::filesystem::path path_;
   Descriptor folder_;
   Descriptor lock_;
+  std::mutex put_mutex_;
 };
 
 Result<std::string> DiskFolder::read_part(const std::string& name, std::uint64_t offset,
@@ -202,24 +204,34 @@ Result<std::string> DiskFolder::read_part(const std::string& name, std::uint64_t
 // All contents first, so that the disk writes them together; only then is each waited for and given
 // its name, and at the end each folder once.
 Result<void> DiskFolder::put(std::span<const NamedBytes> files) {
-  constexpr std::size_t kOpenAtOnce = 128;
   TRY(may_write());
-  std::set<std::filesystem::path> folders;
+  const std::lock_guard lock(put_mutex_);
+  auto done = put_all(files);
+  std::error_code ignored;
+  if (!done) std::filesystem::remove_all(path_ / kUnnamed, ignored);  // a full disk needs the space
+  return done;
+}
+
+Result<void> DiskFolder::put_all(std::span<const NamedBytes> files) {
+  constexpr std::size_t kOpenAtOnce = 128;
+  const auto unnamed = [this](std::size_t i) { return path_ / kUnnamed / std::to_string(i); };
+  std::set<std::filesystem::path> folders{path_ / kUnnamed};
+  TRY(make_folders(path_ / kUnnamed));
   for (; !files.empty(); files = files.subspan(std::min(kOpenAtOnce, files.size()))) {
     const auto part = files.first(std::min(kOpenAtOnce, files.size()));
     std::vector<Descriptor> written;
-    for (const NamedBytes& file : part) {
-      const auto path = path_ / file.name;
-      if (folders.insert(path.parent_path()).second) TRY(make_folders(path.parent_path()));
-      written.push_back(TRY(write_beside(path, file.bytes)));
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const auto folder = (path_ / part[i].name).parent_path();
+      if (folders.insert(folder).second) TRY(make_folders(folder));
+      written.push_back(TRY(write_new(unnamed(i), part[i].bytes)));
     }
     for (std::size_t i = 0; i < part.size(); ++i) {
+      if (::fdatasync(written[i].get()) != 0) return os_error("flush", unnamed(i));
       const auto path = path_ / part[i].name;
-      if (::fdatasync(written[i].get()) != 0) return os_error("flush", beside(path));
-      if (::rename(beside(path).c_str(), path.c_str()) != 0)
-        return os_error("rename", beside(path));
+      if (::rename(unnamed(i).c_str(), path.c_str()) != 0) return os_error("name", path);
     }
   }
+  folders.erase(path_ / kUnnamed);
   for (const auto& folder : folders) {
     const Descriptor fd = TRY(folder_descriptor(folder));
     if (::fsync(fd.get()) != 0) return os_error("flush folder", folder);
@@ -247,6 +259,8 @@ Result<std::unique_ptr<Folder>> open_disk_folder(const std::filesystem::path& pa
             path.string()),
         "audit_folder_in_use");
   }
+  std::error_code ignored;  // what an interrupted put() left: it never had a name
+  std::filesystem::remove_all(path / kUnnamed, ignored);
   return std::make_unique<DiskFolder>(path, std::move(folder), std::move(lock));
 }
 
