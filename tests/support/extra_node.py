@@ -13,8 +13,8 @@ from support.postgres import free_port
 
 class ExtraNode:
     def __init__(self, regions: LocalRegions, region_id: str, gateway: str = "", http: str = "", upstreams: list[int] | None = None,
-                 peers: str = "", more: str = ""):
-        """`more`: whole sections of the node's file, at its end."""
+                 peers: str = "", more: str = "", audit: str = ""):
+        """`more`: whole sections of the node's file, at its end; `audit`: lines of its [audit]."""
         self.port = free_port()
         original = pathlib.Path(regions.region(region_id)["node_config"])
         text = original.read_text()
@@ -25,6 +25,7 @@ class ExtraNode:
         text = text.replace('state_directory = "state"', 'state_directory = "state-extra"')
         text = text.replace('directory = "audit"', 'directory = "audit-extra"')
         text = text.replace("[gateway]\n", "[gateway]\n" + gateway)
+        text = text.replace("[audit]\n", "[audit]\n" + audit)
         if peers:
             text = text.replace('client_ca = "ca.pem"\n', peers)
         if http:
