@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -91,6 +92,15 @@ Result<std::string> read_at(int fd, std::size_t bytes, std::uint64_t at,
   return out;
 }
 
+// Two writers would give one slot to two keys.
+Result<void> lock(int fd, const std::filesystem::path& path) {
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return {};
+  return fail(Code::conflict,
+              fmt::format("{} is being written by another process: the log's node runs already",
+                          path.string()),
+              "audit_folder_in_use");
+}
+
 Result<void> flush_folder(const std::filesystem::path& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return os_error("open folder", folder);
@@ -157,6 +167,7 @@ Result<std::unique_ptr<KeyFile>> KeyFile::open(const std::filesystem::path& path
     fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return os_error("create", fresh);
     std::unique_ptr<KeyFile> file(new KeyFile(fd, path, master, 1));
+    TRY(lock(fd, path));
     TRY(write_at(fd, encode_head(master), 0, fresh));
     TRY(flush(fd, fresh));
     if (::rename(fresh.c_str(), path.c_str()) != 0) return os_error("rename", fresh);
@@ -171,6 +182,7 @@ Result<std::unique_ptr<KeyFile>> KeyFile::open(const std::filesystem::path& path
   }
   const auto whole = static_cast<std::uint64_t>(info.st_size) / kKeySlotBytes;
   std::unique_ptr<KeyFile> file(new KeyFile(fd, path, master, static_cast<std::uint32_t>(whole)));
+  if (writing) TRY(lock(fd, path));
   const MasterId id = TRY(parse_head(TRY(read_at(fd, kKeySlotBytes, 0, path)), path));
   if (id != master) {
     return fail(Code::denied,
@@ -240,6 +252,7 @@ Result<std::unique_ptr<KeyFile>> KeyFile::rewrite(const MasterId& master,
   if (fd < 0) return os_error("create", fresh);
   const std::uint32_t end = next();
   std::unique_ptr<KeyFile> file(new KeyFile(fd, path_, master, end));
+  TRY(lock(fd, path_));
   std::string bytes = encode_head(master);
   std::uint64_t written = 0;
   Result<void> outcome;

@@ -13,7 +13,7 @@
 //
 // append() makes new slots durable before it returns; what it could not write it writes again at the
 // same place. erase() overwrites in place. rewrite() makes a whole new file and renames it, so that
-// a crash leaves the old one or the new one. read() may run on any thread beside one writer.
+// a crash leaves the old one or the new one. One writer: a lock on the file. read() may run on any thread beside one writer.
 #pragma once
 
 #include <array>

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/encoding.h"
 #include "base/log.h"
 #include "crypto/random.h"
 
@@ -227,6 +228,10 @@ Result<Secret> PersonalKeys::of_day(std::uint32_t day) {
 }
 
 Result<void> PersonalKeys::forget_days_before(std::uint32_t day) {
+  {
+    const std::lock_guard lock(state_);
+    if (days_.empty() || days_.begin()->first >= day) return {};
+  }
   const std::lock_guard io(io_);
   TRY(flush_held());
   std::vector<std::uint32_t> gone;
@@ -269,6 +274,12 @@ void PersonalKeys::forget_unwrapped() {
   persons_.clear();
   organizations_.clear();
   by_slot_.clear();
+}
+
+std::string PersonalKeys::name_of(std::string_view organization_name, std::string_view person) {
+  const std::lock_guard lock(state_);
+  const Tag tag = tag_of(KeyKind::person, organization_name, person);
+  return to_hex(std::string_view(tag.data(), tag.size()));
 }
 
 PersonalKeyStats PersonalKeys::stats() const {

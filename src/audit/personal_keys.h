@@ -75,6 +75,9 @@ class PersonalKeys {
   Result<void> rotate_master();
   Result<void> rotate_organization(std::string_view organization);
 
+  // Whose key it is, without naming them: the tag in the file of keys, in hex. Not for a reader.
+  std::string name_of(std::string_view organization, std::string_view person);
+
   PersonalKeyStats stats() const;
 
  private:

@@ -245,6 +245,14 @@ TEST_F(Vault, WithoutItsMasterKeyNothingStartsAndTheRemedyIsNamed) {
   EXPECT_FALSE(std::filesystem::exists(scratch_.path() / "master.key"));
 }
 
+TEST_F(Vault, TwoWritersAreOneTooMany) {
+  const auto second = PersonalVault::open(options());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().reason, "audit_folder_in_use");
+  ASSERT_TRUE(vault_->keys().rotate_master());
+  EXPECT_FALSE(PersonalVault::open(options()));  // the new file has its lock too
+}
+
 TEST_F(Vault, TheFilesOfKeysAreForTheirOwnerAlone) {
   store(request("7", "user-1", "203.0.113.1"));
   for (const char* name : {"master.key", "keys", "keys/personal"}) {
