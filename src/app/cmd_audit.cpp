@@ -3,20 +3,28 @@
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "app/audit_acts.h"
 #include "app/audit_view.h"
 #include "app/cli.h"
+#include "app/cmd_audit_personal.h"
 #include "app/cmd_audit_query.h"
 #include "app/cmd_audit_verify.h"
 #include "app/cmd_audit_witness.h"
 #include "audit/event_reader.h"
 #include "audit/log_reader.h"
+#include "base/encoding.h"
+#include "crypto/sha256.h"
 
 namespace domicile::app {
 namespace {
@@ -38,6 +46,29 @@ struct AuditArguments {
 Result<void> finish(AuditArguments& arguments) {
   if (!arguments.from.empty()) arguments.filter.from_ms = TRY(parse_event_time(arguments.from));
   if (!arguments.to.empty()) arguments.filter.to_ms = TRY(parse_event_time(arguments.to));
+  return {};
+}
+
+std::map<std::string, std::string> facts_of_reading(const AuditArguments& arguments) {
+  std::map<std::string, std::string> facts;
+  for (const auto& [name, value] : {std::pair("kind", arguments.filter.kind),
+                                    {"outcome", arguments.filter.outcome},
+                                    {"of", arguments.filter.organization},
+                                    {"from", arguments.from},
+                                    {"to", arguments.to}}) {
+    if (!value.empty()) facts[name] = value;
+  }
+  if (arguments.sequence > 0) facts["index"] = std::to_string(arguments.sequence - 1);
+  return facts;
+}
+
+// That persons are read is on record before the first of them is shown.
+Result<void> tell_opening(const AuditArguments& arguments, const char* verb) {
+  if (!arguments.log.open) return {};
+  const NodeConfig config = TRY(load_node_config(arguments.log.config));
+  audit::LogAct act{.kind = audit::ActKind::opened, .facts = facts_of_reading(arguments)};
+  act.facts["verb"] = verb;
+  TRY(act_on_log(config, act));
   return {};
 }
 
@@ -69,6 +100,7 @@ Result<audit::FolderReport> each_event(
 Result<int> list(AuditArguments arguments, const Cli& cli) {
   TRY(finish(arguments));
   const LogView view = TRY(LogView::of(arguments.log));
+  TRY(tell_opening(arguments, "list"));
   if (!cli.json) print(event_table_head());
   std::uint64_t count = 0;
   const auto report =
@@ -124,6 +156,7 @@ class FolderWatch {
 Result<int> tail(AuditArguments arguments, const Cli& cli) {
   TRY(finish(arguments));
   const LogView view = TRY(LogView::of(arguments.log));
+  TRY(tell_opening(arguments, "tail"));
   auto reader = TRY(audit::LogReader::open(view.directory()));
   const FolderWatch watch(view.directory());  // before the first look, so that nothing is missed
   std::uint64_t next = TRY(tail_begin(reader, arguments));
@@ -165,6 +198,7 @@ Result<int> show(AuditArguments arguments, const Cli& cli) {
                                              view.directory().string(), arguments.sequence,
                                              TRY(reader.first()), TRY(reader.last())));
   }
+  TRY(tell_opening(arguments, "show"));
   const auto& entry = found->front();
   const std::string text = TRY(view.text({entry.sequence, entry.line, entry.sealed}));
   print(cli.json ? text : nlohmann::ordered_json::parse(text).dump(2));
@@ -178,13 +212,17 @@ Result<int> export_events(AuditArguments arguments, const Cli& cli) {
   if (std::filesystem::exists(arguments.file)) {
     return fail(Code::invalid, fmt::format("{} exists: name a new file", arguments.file));
   }
+  TRY(tell_opening(arguments, "export"));
   const std::string beside = arguments.file + ".part";
   std::ofstream out(beside, std::ios::binary | std::ios::trunc);
   std::filesystem::permissions(beside, std::filesystem::perms(0600));
   std::uint64_t records = 0, first = 0, last = 0;
+  crypto::Sha256 content;
   const auto report =
       TRY(each_event(view, arguments.filter, [&](const audit::EventRecord& record) -> Result<bool> {
-        out << TRY(view.text(record)) << '\n';
+        const std::string line = TRY(view.text(record)) + '\n';
+        out << line;
+        content.update(line);
         if (records++ == 0) first = record.sequence;
         last = record.sequence;
         return true;
@@ -193,6 +231,17 @@ Result<int> export_events(AuditArguments arguments, const Cli& cli) {
   if (!out) {
     return fail(Code::unavailable, fmt::format("cannot write {}: is the disk full?", beside));
   }
+  audit::LogAct act{.kind = audit::ActKind::exported, .facts = facts_of_reading(arguments)};
+  act.facts["file"] = std::filesystem::path(arguments.file).filename().string();
+  act.facts["sha256"] = to_hex(crypto::view(content.finish()));
+  act.facts["records"] = std::to_string(records);
+  act.facts["persons"] = arguments.log.open ? "opened" : "sealed";
+  if (records > 0) {
+    act.facts["first_index"] = std::to_string(first - 1);
+    act.facts["last_index"] = std::to_string(last - 1);
+  }
+  const std::string told = tell_log(view.directory(), act);
+  if (!cli.quiet) fmt::print(stderr, "domicile: {}\n", told);
   std::filesystem::rename(beside, arguments.file);
   if (cli.json) {
     print(Json({{"file", arguments.file},
@@ -251,6 +300,7 @@ void add_audit(CLI::App& root, Cli& cli) {
   add_filter(*exporting, *arguments);
   exporting->add_option("--to-file", arguments->file, "A new file")->required();
   exporting->callback(cli.run([=, &cli] { return export_events(*arguments, cli); }));
+  add_audit_personal(*noun, cli);
   add_audit_query(*noun, cli);
   add_audit_index(*noun, cli);
 }

@@ -5,18 +5,25 @@
 // configuration; start() once the node is up.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "app/node_config.h"
 #include "app/node_witness.h"
+#include "audit/act_spool.h"
 #include "audit/ledger.h"
+#include "audit/log_acts.h"
 #include "audit/log_server.h"
 #include "audit/personal_vault.h"
 #include "base/clock.h"
 
 namespace domicile::app {
+
+// What the node and an administrator's command do acts on the log with.
+audit::LogActsOptions acts_options(const NodeConfig& config);
 
 class NodeAudit {
  public:
@@ -32,12 +39,16 @@ class NodeAudit {
 
  private:
   NodeAudit() = default;
+  void note(std::string_view operation);
   void offer(const std::string& checkpoint);
 
+  std::filesystem::path directory_;
   std::mutex witness_mutex_;  // the ledger publishes while the witness comes and goes
   std::unique_ptr<NodeWitness> witness_;
   std::unique_ptr<audit::PersonalVault> vault_;
   std::unique_ptr<audit::Ledger> ledger_;
+  std::unique_ptr<audit::LogActs> acts_;
+  std::unique_ptr<audit::ActSpool> spool_;
   std::unique_ptr<audit::LogServer> log_server_;  // null: the log is not served
 };
 

@@ -211,6 +211,9 @@ class Loader {
     if (config_.audit_personal.master_key_file.empty()) {
       config_.audit_personal.master_key_file = config_.state_directory / "audit-master.key";
     }
+    if (reader_.has("audit.retention_days")) {
+      config_.audit_personal.retention_days = number("audit.retention_days", 0, 36'500);
+    }
   }
 
   void audit_log() {

@@ -72,6 +72,8 @@
 //     witness_logs_file = "logs.keys"   # whose logs this node witnesses: verifier keys, one a line; absent: none
 //     witness_name = "ca.example.com/witness"   # absent: domicile/<region>/witness
 //     witness_key_file = "witness.pem"  # absent: witness.pem in the key directory; made where it is not there
+//     retention_days = 2555             # older entries may be removed (domicile audit retention apply);
+//                                       # absent: everything is kept
 //     master_key_file = "state/audit-master.key"   # made at the first start; without it no sealed
 //                                       # person can be read again: keep a copy apart from the log's
 //   [audit_index]                       # audit_index_config.h
@@ -128,6 +130,7 @@ struct AuditLogConfig {
 
 struct AuditPersonalConfig {
   std::filesystem::path master_key_file;  // wraps the keys under which persons are sealed
+  unsigned retention_days = 0;            // 0: everything is kept
 };
 
 struct NodeConfig {

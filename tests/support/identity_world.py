@@ -108,7 +108,16 @@ class World:
         return jwt.decode(token, jwt.PyJWK(key, key["alg"]).key, algorithms=[key["alg"]], audience="domicile",
                           issuer=self.url(region), options={"require": ["exp", "nbf", "iat", "iss", "sub", "jti"]})
 
+    def node(self, region: str) -> pathlib.Path:
+        return self.local.data / "regions" / region / "node"
+
+    def persons(self, region: str) -> list[dict]:
+        """The events with persons in them; that they were read becomes an event."""
+        done = domicile("--output", "json", "audit", "list", self.node(region) / "audit", "--open", "--config",
+                        self.node(region) / "node.toml")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def events(self, region: str) -> list[dict]:
-        folder = self.local.data / "regions" / region / "node" / "audit"
+        folder = self.node(region) / "audit"
         done = domicile("--output", "json", "audit", "list", folder)
         return [json.loads(line) for line in done.stdout.splitlines()]
