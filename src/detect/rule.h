@@ -6,8 +6,9 @@
 //                                  service: postgresql    sessions, statements and changed schemas
 //                                  service: cloudtrail    the cloud provider's trail
 //
-// One member is our own: `probe`, a list of events of which `domicile alert test` submits each
-// through the real path, and which the rule must find.
+// Two members are our own. `probe`: a list of events of which `domicile alert test` submits each
+// through the real path, and which the rule must find. `hold`: how long the rule's alert stays open
+// after its last detection, for what is looked at once a day (26h) or told only when it begins.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +42,7 @@ struct ProbeEvent {
 struct RuleHead {
   std::string title, id, name, description, status, date, author;
   Level level = Level::medium;
+  std::int64_t hold_ms = 0;  // its alert stays open this long after the last detection; 0: as usual
   std::vector<std::string> tags, false_positives, references;
   std::string file;  // where it came from
   int line = 0;

@@ -74,6 +74,8 @@ class Head {
       out_.false_positives = TRY(texts(key, value));
     else if (key == "references")
       out_.references = TRY(texts(key, value));
+    else if (key == "hold")
+      TRY(hold(value));
     else if (key == "probe")
       TRY(probe(value));
     else if (std::ranges::find(kUnread, key) == kUnread.end() && key != "logsource" &&
@@ -81,7 +83,7 @@ class Head {
       return wrong(value,
                    fmt::format("\"{}\" is not supported: a rule has title, id, name, status, "
                                "description, references, author, date, tags, logsource, "
-                               "detection or correlation, falsepositives, level and probe",
+                               "detection or correlation, falsepositives, level, hold and probe",
                                key));
     }
     return {};
@@ -118,6 +120,13 @@ class Head {
     }
     level_ = true;
     out_.level = static_cast<Level>(found - kLevels.begin());
+    return {};
+  }
+
+  Result<void> hold(const YamlNode& value) {
+    const auto span = parse_span_ms(value.text);
+    if (!span) return wrong(value, "hold is a time such as 30m or 26h, at most 31d");
+    out_.hold_ms = *span;
     return {};
   }
 
