@@ -343,6 +343,7 @@ Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
       const bool policy = rows.text(row, 2).starts_with("region.") ||
                           rows.text(row, 2).starts_with("maintenance.") ||
                           rows.text(row, 2).starts_with("reference.") ||
+                          rows.text(row, 2).starts_with("finding.") ||
                           rows.text(row, 2).starts_with("key.");
       event.kind = policy ? domain::EventKind::policy_changed : domain::EventKind::grant_changed;
       event.outcome = domain::Outcome::allowed;
