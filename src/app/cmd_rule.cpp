@@ -1,6 +1,7 @@
-// domicile rule list|show|check|explain: the detections' rules, and why one does or does not match.
+// domicile rule list|show|check|run|explain: the detections' rules, and why one does or does not match.
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -193,6 +194,51 @@ Result<int> explain(const RuleArguments& arguments, const Cli& cli) {
   return matches ? 0 : 1;
 }
 
+// What the rules would have found in a log: before a rule is given to a node, and for evidence.
+Result<int> run_rules(const RuleArguments& arguments, const Cli& cli) {
+  const auto rules = TRY(load_rules(arguments.folder));
+  if (!arguments.rule.empty()) TRY(find_rule(*rules, arguments.rule));
+  auto folder = TRY(audit::open_disk_folder_read_only(arguments.directory));
+  detect::Detector detector(*rules);
+  std::uint64_t records = 0, found = 0;
+  std::optional<Error> problem;
+  TRY(audit::read_events(*folder, [&](const audit::EventRecord& record) {
+    ++records;
+    const auto detections = detector.feed(record.sequence, record.line);
+    if (!detections) {
+      problem = detections.error();
+      return false;
+    }
+    for (const auto& detection : *detections) {
+      const detect::RuleHead& head = *detection.rule;
+      if (!arguments.rule.empty() && head.id != arguments.rule && head.name != arguments.rule)
+        continue;
+      ++found;
+      if (cli.json) {
+        print(Json({{"id", detection.id},
+                    {"rule", head.id},
+                    {"name", head.name},
+                    {"level", detect::to_string(head.level)},
+                    {"first_sequence", detection.first_sequence},
+                    {"last_sequence", detection.last_sequence},
+                    {"count", detection.count},
+                    {"organization", detection.organization},
+                    {"subject", detection.subject}})
+                  .dump());
+      } else {
+        print(fmt::format("{:>8} to {:>8}  {:<8}  {:<28}  {} {}", detection.first_sequence,
+                          detection.last_sequence, detect::to_string(head.level),
+                          head.name.empty() ? head.id : head.name, detection.organization,
+                          detection.subject));
+      }
+    }
+    return true;
+  }));
+  if (problem) return std::unexpected(std::move(*problem));
+  if (!cli.json) print(fmt::format("{} detections in {} records", found, records));
+  return 0;
+}
+
 }  // namespace
 
 void add_rule(CLI::App& root, Cli& cli) {
@@ -215,6 +261,14 @@ void add_rule(CLI::App& root, Cli& cli) {
   auto* checking = noun->add_subcommand("check", "Read a folder of rules as a node would");
   checking->add_option("folder", arguments->folder, "The folder")->required();
   checking->callback(cli.run([=, &cli] { return check(*arguments, cli); }));
+
+  auto* running =
+      noun->add_subcommand("run", "What the rules would have found in a log that is there");
+  folder(running);
+  running->add_option("directory", arguments->directory, "The event folder (audit.directory)")
+      ->required();
+  running->add_option("--rule", arguments->rule, "Only this rule (name or id)");
+  running->callback(cli.run([=, &cli] { return run_rules(*arguments, cli); }));
 
   auto* explaining =
       noun->add_subcommand("explain", "Why a rule matches a record, or why not (exit 1)");

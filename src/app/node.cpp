@@ -298,6 +298,7 @@ struct Node::Parts {
              [this](std::string_view name) {
                if (peer_keys != nullptr) peer_keys->unknown_key(name);
              }}));
+    audit->show(door->metrics());
     if (applier != nullptr) show_reference(door->metrics(), *applier);
     audit->witness().show(door->metrics());
     return {};
@@ -362,7 +363,7 @@ Result<std::unique_ptr<Node>> Node::create(const NodeConfig& config, const Clock
                                                config.state_directory.string(), error.message()));
   }
   auto parts = std::make_unique<Parts>(config, clock);
-  parts->audit = TRY(NodeAudit::open(config, clock));
+  parts->audit = TRY(NodeAudit::open(parts->config, clock));
   parts->index = TRY(make_audit_index(config, *parts->audit, clock));
   parts->trails = NodeTrails::create(config, secrets.database_dsn, parts->audit->ledger(), clock);
   TRY(parts->open_database(secrets));

@@ -40,6 +40,7 @@ audit::LogActsOptions acts_options(const NodeConfig& config) {
 Result<std::unique_ptr<NodeAudit>> NodeAudit::open(const NodeConfig& config, const Clock& clock) {
   const AuditLogConfig& log = config.audit_log;
   std::unique_ptr<NodeAudit> out(new NodeAudit());
+  out->clock_ = &clock;
   out->vault_ =
       TRY(audit::PersonalVault::open({.key_directory = log.key_directory,
                                       .master_file = config.audit_personal.master_key_file,
@@ -67,6 +68,8 @@ Result<std::unique_ptr<NodeAudit>> NodeAudit::open(const NodeConfig& config, con
     out->log_server_ =
         TRY(audit::LogServer::create(listener_of(log), config.audit_directory, clock));
   }
+  out->findings_ = TRY(NodeFindings::create(config, clock, *out->ledger_));
+  out->detections_ = TRY(NodeDetections::create(config, clock, *out->ledger_, out->vault_.get()));
   return out;
 }
 
@@ -105,8 +108,40 @@ Result<void> NodeAudit::start() {
       [this] {
         if (const auto kept = vault_->housekeep(); !kept) log_error("audit", kept.error().message);
       });
-  if (log_server_ == nullptr) return {};
-  return log_server_->start();
+  if (log_server_ != nullptr) TRY(log_server_->start());
+  findings_->start();
+  if (detections_ != nullptr) detections_->start();
+  return {};
+}
+
+void NodeAudit::show(http::Metrics& metrics) const {
+  using Kind = http::Metrics::Kind;
+  using Stats = const audit::LedgerStats&;
+  const auto show = [&](std::string_view name, std::string_view help, Kind kind,
+                        double (*value)(Stats)) {
+    metrics.read(name, help, kind, [this, value] { return value(ledger_->stats()); });
+  };
+  show("domicile_audit_records_total", "Records of the log that are durable.", Kind::counter,
+       [](Stats s) { return static_cast<double>(s.last_sequence); });
+  show("domicile_audit_batches_total", "Batches they were written in since the start.",
+       Kind::counter, [](Stats s) { return static_cast<double>(s.batches); });
+  show("domicile_audit_lost_total", "Events that could not be stored since the start.",
+       Kind::counter, [](Stats s) { return static_cast<double>(s.failed + s.refused); });
+  show("domicile_audit_queued", "Events that wait to be written.", Kind::gauge,
+       [](Stats s) { return static_cast<double>(s.queued); });
+  show("domicile_audit_writable", "1 while the last write to the log succeeded.", Kind::gauge,
+       [](Stats s) { return s.last_error.empty() ? 1.0 : 0.0; });
+  show("domicile_audit_published", "Records that the last checkpoint commits to.", Kind::gauge,
+       [](Stats s) { return static_cast<double>(s.published); });
+  metrics.read("domicile_audit_unpublished_seconds",
+               "How long durable records have waited for a checkpoint.", Kind::gauge, [this] {
+                 const auto since = ledger_->stats().unpublished_since;
+                 if (since == WallTime{}) return 0.0;
+                 return std::chrono::duration<double>(clock_->now() - since).count();
+               });
+  metrics.read("domicile_audit_disk_used_ratio", "Of the log's file system, 0 to 1.", Kind::gauge,
+               [this] { return disk_used(directory_).value_or(0); });
+  if (detections_ != nullptr) detections_->show(metrics);
 }
 
 }  // namespace domicile::app

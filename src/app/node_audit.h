@@ -1,5 +1,5 @@
-// The node's audit log and what stands around it: the ledger, the log served to readers, and
-// witnesses, of this log and by this node of others.
+// The node's audit log and what stands around it: the ledger, the log served to readers, witnesses
+// of this log and by this node of others, the detections that watch it, and the findings that come of it.
 //
 // Built first and destroyed last: everybody records events. open() needs nothing but the
 // configuration; start() once the node is up.
@@ -12,6 +12,8 @@
 #include <string_view>
 
 #include "app/node_config.h"
+#include "app/node_detections.h"
+#include "app/node_findings.h"
 #include "app/node_witness.h"
 #include "audit/act_spool.h"
 #include "audit/ledger.h"
@@ -27,7 +29,7 @@ audit::LogActsOptions acts_options(const NodeConfig& config);
 
 class NodeAudit {
  public:
-  // `clock` outlives it.
+  // `config` and `clock` outlive it.
   static Result<std::unique_ptr<NodeAudit>> open(const NodeConfig& config, const Clock& clock);
 
   ~NodeAudit();
@@ -36,12 +38,15 @@ class NodeAudit {
   audit::Ledger& ledger() { return *ledger_; }
   const audit::PersonalVault& vault() const { return *vault_; }
   NodeWitness& witness() { return *witness_; }
+  // The numbers of it outlive the metrics' last page.
+  void show(http::Metrics& metrics) const;
 
  private:
   NodeAudit() = default;
   void note(std::string_view operation);
   void offer(const std::string& checkpoint);
 
+  const Clock* clock_ = nullptr;
   std::filesystem::path directory_;
   std::mutex witness_mutex_;  // the ledger publishes while the witness comes and goes
   std::unique_ptr<NodeWitness> witness_;
@@ -50,6 +55,8 @@ class NodeAudit {
   std::unique_ptr<audit::LogActs> acts_;
   std::unique_ptr<audit::ActSpool> spool_;
   std::unique_ptr<audit::LogServer> log_server_;  // null: the log is not served
+  std::unique_ptr<NodeFindings> findings_;
+  std::unique_ptr<NodeDetections> detections_;  // null: nobody watches
 };
 
 }  // namespace domicile::app

@@ -203,6 +203,7 @@ class Loader {
     audit_log();
     witness();
     audit_personal();
+    detections();
     reference();
   }
 
@@ -213,6 +214,19 @@ class Loader {
     }
     if (reader_.has("audit.retention_days")) {
       config_.audit_personal.retention_days = number("audit.retention_days", 0, 36'500);
+    }
+  }
+
+  void detections() {
+    config_.detections.enabled = reader_.boolean("detections.enabled").value_or(true);
+    config_.detections.rules_directory = optional_path("detections.rules");
+    config_.checks.config_file = optional_path("checks.config");
+    duration("checks.every_ms", config_.checks.every_ms, 1'000);
+    config_.alerts.receivers_file = optional_path("alerts.receivers");
+    duration("alerts.hold_ms", config_.alerts.hold_ms, 1'000);
+    duration("alerts.resend_ms", config_.alerts.resend_ms, 1'000);
+    if (!config_.detections.enabled && !config_.alerts.receivers_file.empty()) {
+      reader_.error("alerts.receivers", "hear of nothing while detections.enabled is false");
     }
   }
 

@@ -78,6 +78,16 @@
 //                                       # person can be read again: keep a copy apart from the log's
 //   [audit_index]                       # audit_index_config.h
 //   [trails]                            # trails_config.h
+//   [detections]
+//     enabled = true
+//     rules = "rules"                   # a folder of Sigma rules beside the built-in ones; optional
+//   [checks]
+//     config = "checks.toml"            # what `domicile check` reads; absent: this node runs no checks
+//     every_ms = 86400000               # how often
+//   [alerts]
+//     receivers = "receivers.toml"      # who is told (receivers_file.h); absent: nobody
+//     hold_ms = 900000                  # an alert stays open this long after its last detection
+//     resend_ms = 60000                 # how often Alertmanager is told of what is open
 #pragma once
 
 #include <chrono>
@@ -131,6 +141,22 @@ struct AuditLogConfig {
 struct AuditPersonalConfig {
   std::filesystem::path master_key_file;  // wraps the keys under which persons are sealed
   unsigned retention_days = 0;            // 0: everything is kept
+};
+
+struct DetectionConfig {
+  bool enabled = true;
+  std::filesystem::path rules_directory;  // empty: the built-in rules alone
+};
+
+struct ScheduledChecks {
+  std::filesystem::path config_file;  // empty: none
+  std::chrono::milliseconds every_ms{86'400'000};
+};
+
+struct AlertConfig {
+  std::filesystem::path receivers_file;  // empty: nobody is told
+  std::chrono::milliseconds hold_ms{900'000};
+  std::chrono::milliseconds resend_ms{60'000};
 };
 
 struct NodeConfig {
@@ -199,6 +225,9 @@ struct NodeConfig {
   WitnessConfig witness;
   AuditIndexConfig audit_index;
   TrailsConfig trails;
+  DetectionConfig detections;
+  ScheduledChecks checks;
+  AlertConfig alerts;
 };
 
 // `folder` resolves relative paths; `name` stands in front of every error.

@@ -1,5 +1,6 @@
 // The list of nouns, in the order in which help shows them.
 #include "app/cli.h"
+#include "app/cmd_alert.h"
 
 namespace domicile::app {
 
@@ -19,6 +20,8 @@ void add_verbs(CLI::App& root, Cli& cli) {
   add_check(root, cli);
   add_audit(root, cli);
   add_rule(root, cli);
+  add_alert(root, cli);
+  add_finding(root, cli);
   add_explain(root, cli);
   add_doctor(root, cli);
   add_dump(root, cli);
