@@ -215,7 +215,7 @@ class Reader {
   LocalRegion region(std::string_view name, const toml::table& table) {
     known(table, fmt::format("region.{}.", name),
           {"jurisdiction", "locations", "master", "door_port", "application_port", "log_port",
-           "postgresql_port", "external_issuers"});
+           "postgresql_port", "external_issuers", "alert_webhook"});
     LocalRegion local;
     const unsigned line = line_of(table);
     const auto keep = [&](auto parsed, auto& target) {
@@ -244,6 +244,7 @@ class Reader {
     local.log_port = port(table, "log_port");
     local.postgresql_port = port(table, "postgresql_port");
     local.external_issuers = path(table, "external_issuers", false);
+    local.alert_webhook = text(table, "alert_webhook", false);
     return local;
   }
 

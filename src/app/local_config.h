@@ -57,6 +57,7 @@ struct LocalRegion {
   std::uint16_t log_port = 0;
   std::uint16_t postgresql_port = 0;
   std::filesystem::path external_issuers;  // empty: no identity provider
+  std::string alert_webhook;               // empty: nobody is told of alerts
 };
 
 struct LocalConfig {

@@ -7,7 +7,9 @@
 
 #include "app/local_databases.h"
 #include "app/local_witnesses.h"
+#include "base/encoding.h"
 #include "base/file.h"
+#include "crypto/random.h"
 #include "http/client.h"
 
 namespace domicile::app {
@@ -64,6 +66,28 @@ Program application_program(LocalContext& context, const LocalRegion& region,
 
 }  // namespace
 
+namespace {
+
+// Who is told of alerts, and the secret that their signatures are made with. The section of the
+// node's file, or nothing.
+Result<std::string> write_receivers(LocalContext& context, const LocalRegion& local) {
+  if (local.alert_webhook.empty()) return std::string();
+  const Path folder = context.paths.node(local.region.id.text());
+  const Path secret = folder / "webhook.secret";
+  if (!std::filesystem::exists(secret)) {
+    TRY(write_owned(secret, "whsec_" + to_base64(crypto::random_bytes(32)) + "\n", context.node,
+                    0600));
+  }
+  TRY(write_owned(folder / "receivers.toml",
+                  fmt::format("[[webhook]]\nname = \"local\"\nurl = \"{}\"\nsecret_file = "
+                              "\"webhook.secret\"\n",
+                              local.alert_webhook),
+                  context.node, 0600));
+  return "\n[alerts]\nreceivers = \"receivers.toml\"\n";
+}
+
+}  // namespace
+
 Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
                               const LocalPostgres& server) {
   const std::string id = local.region.id.text();
@@ -105,9 +129,10 @@ Result<void> write_node_files(LocalContext& context, const LocalRegion& local,
       "\"pepper\"\n\n"
       "[issuer]\nurl = \"{}\"\nkey_file = \"issuer.key\"\n{}{}\n"
       "[gateway]\nroutes = \"../../../routes.toml\"\nupstream = \"127.0.0.1:{}\"\n\n"
-      "[audit]\ndirectory = \"audit\"\nlisten = \"127.0.0.1:{}\"\n{}",
+      "[audit]\ndirectory = \"audit\"\nlisten = \"127.0.0.1:{}\"\n{}{}",
       id, context.port(local, "door"), registry, context.url(local), roles, external,
-      context.port(local, "application"), context.port(local, "log"), witness_lines(context));
+      context.port(local, "application"), context.port(local, "log"), witness_lines(context),
+      TRY(write_receivers(context, local)));
   return write_owned(folder / "node.toml", text, context.node, 0600);
 }
 
