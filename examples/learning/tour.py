@@ -375,7 +375,7 @@ def main():
     reference_data(tour, regions)
     epochs(tour, regions, tokens)
     checks(tour, regions, tokens, made)
-    evidence(tour, regions, tokens["zoe"])
+    evidence(tour, regions, tokens["sam"])
     summary = pathlib.Path(options.summary or regions.data / "tour.md")
     tour.write_summary(summary)
     print(f"\n{tour.bold}{len(tour.lines) - tour.failed} of {len(tour.lines)} expectations held{tour.off} ({summary})")

@@ -87,11 +87,11 @@ class Receiver:
 
 
 def alerted(tour: Tour, regions, token: str):
-    """One person asks a region for another region's organization, again and again."""
+    """One person keeps asking the wrong region for their organization."""
     with Receiver(regions) as receiver:
         url = f"{regions.url(CANADA)}/api/orgs/201/courses"
         refusals = [regions.http.send("GET", url, token=token).status for _ in range(12)]
-        tour.expect("zoe asks Canada twelve times for a US organization's courses", "421 each time",
+        tour.expect("sam asks Canada twelve times for what is at home in the US", "421 each time",
                     "421 each time" if set(refusals) == {421} else str(refusals))
 
         def reached():
@@ -99,7 +99,7 @@ def alerted(tour: Tour, regions, token: str):
         with contextlib.suppress(SystemExit):
             wait_until(reached, 30, "the alert reaches its receiver")
         tour.expect("an alert reaches its receiver, signed, and names no person", "one alert, no person",
-                    "one alert, no person" if reached() and "zoe" not in json.dumps(receiver.alerts) else f"{len(receiver.alerts)} other alerts")
+                    "one alert, no person" if reached() and "sam" not in json.dumps(receiver.alerts) else f"{len(receiver.alerts)} other alerts")
         for alert in reached()[:1]:
             tour.say(json.dumps(alert)[:400])
 
