@@ -29,6 +29,8 @@ struct VerifyArguments {
   std::string ca_file;
   std::string since;
   std::uint64_t trimmed = 0;
+  std::string key_directory;
+  std::string master_file;
   unsigned threads = 0;
   std::uint64_t index = 0;
   std::string file;
@@ -107,6 +109,11 @@ Json json_of(const audit::LogReport& log, double seconds) {
   if (log.since) {
     out["since"] = {{"size", log.since->size}, {"root", tlog::hash_text(log.since->root)}};
   }
+  if (log.personal.sealed > 0) {
+    out["personal"] = {{"sealed", log.personal.sealed},
+                       {"opened", log.personal.opened},
+                       {"withheld", log.personal.withheld}};
+  }
   if (log.wal) {
     out["segments"] = log.wal->segments;
     out["segment_bytes"] = log.wal->bytes;
@@ -149,6 +156,11 @@ void tell_wal(const audit::WalReport& wal) {
 void tell(const audit::LogReport& log, double seconds) {
   if (log.published) tell_published(log);
   if (log.wal) tell_wal(*log.wal);
+  if (log.personal.opened > 0) {
+    print(fmt::format(
+        "the sealed fields of {} entries are what they commit to; {} persons are erased",
+        log.personal.opened, log.personal.withheld));
+  }
   print(fmt::format("{} bundles ({} bytes of entries) and {} tiles hashed in {:.2f} s", log.bundles,
                     log.entry_bytes, log.tiles, seconds));
   for (const auto& problem : log.problems) fmt::print(stderr, "domicile: {}\n", problem);
@@ -177,6 +189,17 @@ Result<int> verify(const VerifyArguments& arguments, const Cli& cli) {
                                .threads = arguments.threads};
   if (!arguments.since.empty()) {
     options.since = TRY(read_file(arguments.since, tlog::kNoteBytesMax));
+  }
+  if (arguments.key_directory.empty() != arguments.master_file.empty()) {
+    return fail(Code::invalid, "--key-directory and --master-key-file go together");
+  }
+  std::unique_ptr<audit::PersonalVault> vault;
+  const SystemClock clock;
+  if (!arguments.master_file.empty()) {
+    vault = TRY(audit::PersonalVault::open_read_only({.key_directory = arguments.key_directory,
+                                                      .master_file = arguments.master_file,
+                                                      .clock = &clock}));
+    options.personal = vault.get();
   }
   Result<audit::LogReport> log;
   {
@@ -275,6 +298,11 @@ void add_audit_verify(CLI::App& noun, Cli& cli) {
                         "A checkpoint that you kept: the log must continue it");
   verifying->add_option("--trimmed", arguments->trimmed,
                         "So many entries may be missing from the front: retention removed them");
+  verifying->add_option(
+      "--key-directory", arguments->key_directory,
+      "The node's keys (audit.key_directory): also hold the sealed personal fields "
+      "against their commitments");
+  verifying->add_option("--master-key-file", arguments->master_file, "... and the master key");
   verifying->add_option("--threads", arguments->threads, "Hash with so many; absent: one per core")
       ->check(CLI::Range(1, 64));
   verifying->callback(cli.run([=, &cli] { return verify(*arguments, cli); }));

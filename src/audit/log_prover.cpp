@@ -24,7 +24,14 @@ Result<EntryProof> prove_entry(LogSource& source, const tlog::Policy& policy, st
   EntryProof out;
   out.file.index = index;
   out.file.checkpoint = TRY(source.read("checkpoint", tlog::kNoteBytesMax));
-  const auto believed = TRY(policy.require(out.file.checkpoint));
+  auto now = policy.require(out.file.checkpoint);
+  if (!now && now.error().reason == "quorum_missing") {
+    auto earlier = source.read("checkpoint.witnessed", tlog::kNoteBytesMax);
+    if (!earlier) return std::unexpected(std::move(now).error());
+    out.file.checkpoint = std::move(*earlier);
+    now = policy.require(out.file.checkpoint);
+  }
+  const auto believed = TRY(std::move(now));
   const std::uint64_t size = believed.checkpoint.size;
   if (index >= size) {
     return fail(Code::not_found,

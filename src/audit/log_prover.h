@@ -18,7 +18,8 @@ struct EntryProof {
   std::string entry;  // its bytes, as they were hashed
 };
 
-// Entry `index`, from 0, against the checkpoint that the log shows now. Code::not_found: the
+// Entry `index`, from 0, against the checkpoint that the log shows now, or the last witnessed one
+// where that is the one the policy believes. Code::not_found: the
 // checkpoint has no such entry; Code::denied: the policy does not believe it, or "proof_invalid":
 // the log's files contradict its checkpoint.
 Result<EntryProof> prove_entry(LogSource& source, const tlog::Policy& policy, std::uint64_t index);

@@ -41,6 +41,7 @@ class Verification {
     if (folder == nullptr) return std::move(report_);
     const auto tell = [this](std::string text) { problem(std::move(text)); };
     TRY(check_files(*folder, source_, size(), report_.ahead, tell));
+    report_.personal = TRY(check_personal(*folder, source_, size(), options_.personal, tell));
     const auto wal = TRY(open_disk_folder_read_only(*folder));
     report_.wal = TRY(check_wal(*wal, source_, size(), tell));
     if (!report_.published && !report_.wal) problem("there is neither a checkpoint nor a record");

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "audit/log_source.h"
+#include "audit/personal_check.h"
 #include "audit/wal_check.h"
 #include "tlog/policy.h"
 
@@ -35,6 +36,9 @@ struct VerifyOptions {
   std::string since{};
   // So many entries may be missing from the front, as far as their hashes are there: retention.
   std::uint64_t trimmed_max = 0;
+  // Opens the personal fields of a folder, to hold them against their commitments; null: only their
+  // form is checked.
+  const PersonalVault* personal = nullptr;
   unsigned threads = 0;  // 0: one per core
   std::function<void(std::uint64_t entries, std::uint64_t of)>
       progress{};  // on the caller's thread
@@ -61,6 +65,7 @@ struct LogReport {
   std::uint64_t witnessed = 0;   // size of the last checkpoint with a quorum of witnesses
   std::uint64_t ahead = 0;       // files that no checkpoint covers yet (folders only)
   std::optional<WalReport> wal;  // folders only
+  PersonalReport personal;       // folders only
   std::optional<tlog::Checkpoint> since{};
   std::vector<std::string> problems;  // empty: all is as it was signed
   std::uint64_t problems_more = 0;    // beyond the first 100
