@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kSealContext = "domicile personal fields 1";
+constexpr std::string_view kAccount = "user:";
 constexpr std::size_t kTagBytes = 12;
 constexpr std::uint32_t kDaysKept = 2;  // today and yesterday
 
@@ -81,6 +82,13 @@ Groups take_fields(domain::Event& event) {
     const bool subject = name == "subject";
     if (subject) groups.subject.person = value;
     take(subject ? groups.subject : groups.actor, name, value, groups.truncated);
+  }
+  // An account as the thing that was acted on: "user:u_4711".
+  if (event.resource.starts_with(kAccount)) {
+    const std::string account = event.resource.substr(kAccount.size());
+    if (groups.subject.person.empty()) groups.subject.person = account;
+    take(groups.subject.person == account ? groups.subject : groups.actor, "resource",
+         event.resource, groups.truncated);
   }
   if (groups.subject.person == groups.actor.person) {
     std::ranges::move(groups.subject.values, std::back_inserter(groups.actor.values));

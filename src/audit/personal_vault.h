@@ -2,7 +2,7 @@
 // and personal_keys.h for the keys. One vault stands beside one log.
 //
 // hide() takes them out of an event before it is rendered: the actor, the source address, the
-// subject of a grant, and the details of kPersonalDetails. An actor's fields are sealed under the
+// subject of a grant, an account as the resource, and the details of kPersonalDetails. An actor's fields are sealed under the
 // key of that person in their own organization; fields of nobody in particular (a denied sign-in's
 // address) under the key of the organization. What reaches the disk names no person.
 //

@@ -195,6 +195,17 @@ TEST_F(Vault, AGrantKeepsTwoPersonsApart) {
   EXPECT_TRUE(is_commitment(actor_of(entry)));
 }
 
+TEST_F(Vault, AnAccountThatWasActedOnIsAPerson) {
+  Event event = request("7", "admin-1", "203.0.113.1");
+  event.kind = EventKind::grant_changed;
+  event.resource = "user:u_4711";
+  const Entry entry = store(event);
+  EXPECT_EQ(entry.line.find("u_4711"), entry.line.npos);
+  EXPECT_EQ(opened(entry).at("resources").at(0).at("name"), "user:u_4711");
+  EXPECT_EQ(vault_->keys().erase_person("7", "u_4711").value(), 1u);
+  EXPECT_TRUE(is_commitment(opened(entry).at("resources").at(0).at("name").get<std::string>()));
+}
+
 TEST_F(Vault, AfterRotationsOldEntriesOpenAndOldKeysOpenNothing) {
   const Entry entry = store(request("7", "user-1", "203.0.113.1"));
   const auto keys = scratch_.path() / "keys" / "personal";
