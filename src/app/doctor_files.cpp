@@ -87,6 +87,7 @@ void examine_files(const NodeConfig& config, const Path& config_file, DoctorRepo
       {config.database_dsn_file, "database address"},
       {config.registry_dsn_file, "registry address"},
       {config.reference_dsn_file, "reference address"},
+      {config.audit_index.dsn_file, "index address"},
       {config.peer_token_file, "peer token"},
       {config.pepper_file, "pepper"},
       {config.issuer_key_file, "issuer key"},

@@ -7,6 +7,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "audit/event_reader.h"
 #include "logindex/row.h"
 
 namespace domicile::logindex {
@@ -20,17 +21,11 @@ using std::chrono::sys_days;
 constexpr days kPast{3'660};
 constexpr days kFuture{1};
 constexpr std::size_t kToldBundles = 10;
+constexpr std::size_t kChunkBytes = 64u << 10;
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
 }  // namespace
-
-struct IndexStore::Batch {
-  std::string rows;
-  std::uint64_t next = 0;
-  std::set<sys_days> days;
-  std::vector<std::pair<std::uint64_t, std::string>> erasures;  // sequence, organization
-};
 
 Result<IndexStore> IndexStore::open(const std::string& dsn, const std::string& origin) {
   auto connection = TRY(pg::Connection::open(dsn));
@@ -62,26 +57,12 @@ Result<std::size_t> IndexStore::load(const Feed& feed, const Opener& opener, std
     const auto from = static_cast<std::uint64_t>(at.integer(0, 0));
     const auto entries = TRY(feed(from, most));
     if (entries.empty()) return {};
-    Batch batch;
-    batch.next = entries.front().sequence;
-    if (batch.next > from) {  // retention was faster than the index
+    if (entries.front().sequence > from) {  // retention was faster than the index
       TRY(connection_.query("UPDATE domicile_index.log SET first_sequence = $2 WHERE id = $1",
-                            {number(log_), number(batch.next)}));
+                            {number(log_), number(entries.front().sequence)}));
     }
-    for (const Entry& entry : entries) {
-      if (entry.sequence != batch.next) {
-        return fail(Code::internal, fmt::format("the log gave entry {} where {} belongs",
-                                                entry.sequence, batch.next));
-      }
-      ++batch.next;
-      const RowFacts facts = append_row(batch.rows, log_, entry.sequence, opener(entry));
-      const auto day = std::chrono::floor<days>(std::chrono::sys_time<std::chrono::milliseconds>(
-          std::chrono::milliseconds(facts.time_ms)));
-      if (day > today - kPast && day <= today + kFuture) batch.days.insert(day);
-      if (facts.erased) batch.erasures.emplace_back(entry.sequence, facts.organization);
-    }
-    TRY(store(batch));
-    for (const auto& [sequence, organization] : batch.erasures) {
+    TRY(make_partitions(entries, today));
+    for (const auto& [sequence, organization] : TRY(store(entries, opener))) {
       TRY(erase(organization, sequence, feed, opener));
     }
     taken = entries.size();
@@ -90,19 +71,47 @@ Result<std::size_t> IndexStore::load(const Feed& feed, const Opener& opener, std
   return taken;
 }
 
-Result<void> IndexStore::store(Batch& batch) {
-  for (const sys_days day : batch.days) {
+Result<void> IndexStore::make_partitions(const std::vector<Entry>& entries, sys_days today) {
+  std::set<sys_days> wanted;
+  std::uint64_t next = entries.front().sequence;
+  for (const Entry& entry : entries) {
+    if (entry.sequence != next) {
+      return fail(Code::internal,
+                  fmt::format("the log gave entry {} where {} belongs", entry.sequence, next));
+    }
+    ++next;
+    const std::chrono::milliseconds since(audit::facts_of(entry.line).time_ms);
+    const sys_days day{std::chrono::floor<days>(since)};
+    if (day > today - kPast && day <= today + kFuture) wanted.insert(day);
+  }
+  for (const sys_days day : wanted) {
     TRY(connection_.query("SELECT domicile_index.ensure_day($1::pg_catalog.date)",
                           {fmt::format("{:%Y-%m-%d}", day)}));
   }
-  std::optional<std::string> rows = std::move(batch.rows);
-  TRY(connection_.copy_in(fmt::format("COPY domicile_index.event ({}) FROM STDIN", kCopyColumns),
-                          [&rows] { return std::exchange(rows, std::nullopt); }));
+  return {};
+}
+
+// Rows are made while the server stores the ones before them.
+Result<std::vector<IndexStore::Erasure>> IndexStore::store(const std::vector<Entry>& entries,
+                                                           const Opener& opener) {
+  std::vector<Erasure> erasures;
+  auto entry = entries.begin();
+  TRY(connection_.copy_in(
+      fmt::format("COPY domicile_index.event ({}) FROM STDIN", kCopyColumns),
+      [&]() -> std::optional<std::string> {
+        if (entry == entries.end()) return std::nullopt;
+        std::string rows;
+        for (; entry != entries.end() && rows.size() < kChunkBytes; ++entry) {
+          RowFacts facts = append_row(rows, log_, entry->sequence, opener(*entry));
+          if (facts.erased) erasures.push_back({entry->sequence, std::move(facts.organization)});
+        }
+        return rows;
+      }));
   TRY(
       connection_.query("UPDATE domicile_index.log SET next_sequence = $2, loaded_at = "
                         "pg_catalog.clock_timestamp() WHERE id = $1",
-                        {number(log_), number(batch.next)}));
-  return {};
+                        {number(log_), number(entries.back().sequence + 1)}));
+  return erasures;
 }
 
 // The log says that somebody of the organization was erased, and not who: that would name them. So the

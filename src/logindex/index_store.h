@@ -50,10 +50,14 @@ class IndexStore {
   pg::Connection& connection() { return connection_; }
 
  private:
-  struct Batch;
+  struct Erasure {
+    std::uint64_t sequence = 0;
+    std::string organization;
+  };
   IndexStore(pg::Connection connection, std::string origin, std::int64_t log)
       : connection_(std::move(connection)), origin_(std::move(origin)), log_(log) {}
-  Result<void> store(Batch& batch);
+  Result<void> make_partitions(const std::vector<Entry>& entries, std::chrono::sys_days today);
+  Result<std::vector<Erasure>> store(const std::vector<Entry>& entries, const Opener& opener);
   Result<void> erase(const std::string& organization, std::uint64_t before, const Feed& feed,
                      const Opener& opener);
 

@@ -181,6 +181,19 @@ def test_an_organization_sees_nothing_else_whatever_it_runs(index, seven, sql):
             assert not [value for value in found if "org-" in value], (prepare, found)
 
 
+def test_estimates_say_nothing_of_other_organizations(index, seven):
+    index.rows("INSERT INTO domicile_index.event (sequence, time, log, organization, actor) SELECT 100 + n, '2026-11-21T00:00:00Z', 1, 'org-large', "
+               "'dana' FROM generate_series(1, 5000) n RETURNING 1")
+    with index.as_owner() as owner:
+        owner.execute("SELECT domicile_index.ensure_day('2026-11-21')")
+        owner.execute("ANALYZE domicile_index.event")
+    with psycopg.connect(seven.read_text().strip(), autocommit=True) as own:
+        for column, there, absent in (("organization", "org-large", "org-none"), ("actor", "dana", "nobody")):
+            plans = [own.execute(f"EXPLAIN SELECT * FROM domicile_index.event WHERE {column} = '{value}'").fetchall() for value in (there, absent)]
+            assert str(plans[0]).replace(there, "") == str(plans[1]).replace(absent, "")
+    index.rows("DELETE FROM domicile_index.event WHERE organization = 'org-large' RETURNING 1")
+
+
 def test_a_revoked_login_sees_nothing_and_is_gone(index):
     file = index.grant("org-eight", "school_eight")
     with psycopg.connect(file.read_text().strip(), autocommit=True) as open_session:
