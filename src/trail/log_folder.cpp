@@ -124,6 +124,10 @@ Result<std::vector<LogFolder::Listed>> LogFolder::list() const {
                    .size = static_cast<std::uint64_t>(info.st_size),
                    .changed_ns = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec});
   }
+  // A server that writes both forms says everything twice.
+  if (std::ranges::any_of(out, [](const Listed& file) { return file.name.ends_with(".json"); })) {
+    std::erase_if(out, [](const Listed& file) { return file.name.ends_with(".csv"); });
+  }
   if (error) {
     return fail(Code::unavailable, fmt::format("{}: {}; the node must be able to read the server's "
                                                "log folder",

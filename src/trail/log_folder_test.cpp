@@ -118,6 +118,15 @@ TEST_F(LogFolderTest, PassesOverWhatIsNoRecordAndWhatNeverEnds) {
   EXPECT_TRUE(told().starts_with("too_long "));
 }
 
+TEST_F(LogFolderTest, ReadsOneOfTwoForms) {
+  LogFolder log(folder_, {});
+  write("1.csv", "t,u,d,7,h:1,a,1,ps,s,v,x,LOG,00000,m,,,,,,,,,app\n");
+  EXPECT_EQ(read(log), "a1 ");
+  write("1.json", line("b", 1));
+  write("1.csv", "t,u,d,7,h:1,b,1,ps,s,v,x,LOG,00000,m,,,,,,,,,app\n");
+  EXPECT_EQ(read(log), "b1 ");
+}
+
 TEST_F(LogFolderTest, BeginsAtTheEndOfAFolderItNeverSaw) {
   write("1.json", line("a", 1) + "{\"half");
   LogFolder log(folder_, {});

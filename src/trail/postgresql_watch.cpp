@@ -55,7 +55,7 @@ void PostgresqlWatch::run(const std::stop_token& stop) {
       scanned_at_ = clock_.steady();
       done = scan();
     }
-    if (done && folder_) {
+    if (folder_ && scanned_) {  // also while the catalogs cannot be asked
       if (auto read = follow()) {
         records = *read;
         caught_up_ = records < kBatch;

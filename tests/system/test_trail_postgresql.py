@@ -14,6 +14,7 @@ from support.log_index import run
 from support.serving import one_school
 
 REGION = "ca-central-1"
+PGAUDIT = pathlib.Path("/usr/lib/postgresql/15/lib/pgaudit.so").exists()
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,8 @@ def regions():
             for setting, value in (("logging_collector", "on"), ("log_destination", "jsonlog"), ("log_connections", "on"),
                                    ("log_directory", "trail"), ("log_filename", "postgresql-%Y-%m-%d_%H%M%S.log")):
                 admin.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+            if PGAUDIT:
+                admin.execute("ALTER SYSTEM SET shared_preload_libraries = 'pgaudit'")
         local.down()
         local.up()
         with local.superuser(REGION) as admin:
@@ -124,6 +127,16 @@ def test_changed_schemas_and_settings_are_events(regions, node):
                    20, "the schema's changes")
         admin.execute("ALTER SYSTEM RESET log_statement")
         admin.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.skipif(not PGAUDIT, reason="the Debian package postgresql-15-pgaudit is not installed")
+def test_pgaudit_tells_of_schemas_that_functions_change(regions, node):
+    with psycopg.connect(dsn(regions, application_name="shelves"), autocommit=True) as session:
+        session.execute("SET pgaudit.log = 'ddl, role'")
+        session.execute("DO $$ BEGIN EXECUTE 'CREATE TABLE public.shelf (secret_column int)'; EXECUTE 'DROP TABLE public.shelf'; END $$")
+    wait_until(lambda: {e["unmapped"]["operation"] for e in events(node, "schema_changed", application_name="shelves")} >= {"CREATE TABLE", "DROP TABLE"},
+               20, "what pgaudit says")
+    assert "secret_column" not in "\n".join(lines(node))
 
 
 def test_a_silenced_log_is_told_although_it_says_nothing(regions, node):
