@@ -33,7 +33,7 @@ def node_with(regions, index) -> ExtraNode:
 def ask_door(regions, node, times: int):
     token = reader_token(regions)
     for number in range(times):
-        regions.get(f"{node.url}/orgs/7/courses?n={number}", "--header", f"Authorization: Bearer {token}")
+        regions.get(f"{node.url}/api/orgs/7?n={number}", "--header", f"Authorization: Bearer {token}")
 
 
 def last(log) -> int:
@@ -66,6 +66,22 @@ def test_events_questions_and_a_crash(regions, index, cluster):
         assert regions.get(node.url + "/readyz")[0] == 200
         cluster.start()
         wait_until(lambda: index.status()["complete_to"] >= last(node.audit), 20, "the index is back")
+        assert index.status()["whole"]
+    finally:
+        node.stop()
+
+
+def test_an_erased_organization_leaves_the_index(regions, index):
+    node = node_with(regions, index)
+    try:
+        ask_door(regions, node, 3)
+        named = "SELECT count(*) FROM domicile_index.event WHERE organization = '7' AND (actor IS NOT NULL OR source_ip IS NOT NULL)"
+        wait_until(lambda: index.status()["complete_to"] >= last(node.audit), 20, "the index is beside the log")
+        assert index.rows(named)[0][0] >= 3
+        rows = index.rows("SELECT count(*) FROM domicile_index.event WHERE organization = '7'")[0][0]
+        run("audit", "erase", "--organization", "7", "--ticket", "T-1", "--config", node.config)
+        wait_until(lambda: index.rows(named) == [(0,)], 30, "nobody is named any more")
+        assert index.rows("SELECT count(*) FROM domicile_index.event WHERE organization = '7'")[0][0] >= rows
         assert index.status()["whole"]
     finally:
         node.stop()
