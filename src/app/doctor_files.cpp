@@ -8,7 +8,7 @@
 
 #include "app/doctor_checks.h"
 #include "app/roles_file.h"
-#include "audit/event_reader.h"
+#include "audit/log_verifier.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "crypto/certificate.h"
@@ -188,6 +188,40 @@ void examine_certificate(const NodeConfig& config, std::int64_t now_s, DoctorRep
   }
 }
 
+namespace {
+
+// Every byte against the checkpoint, by the keys that this node signs with.
+Result<audit::LogReport> verified(const NodeConfig& config) {
+  const Path keys = config.audit_log.key_directory / "verifier-keys";
+  audit::VerifyOptions options;
+  if (std::filesystem::exists(keys)) {
+    options.policy = tlog::Policy::of_logs(TRY(tlog::parse_key_list(TRY(read_file(keys)))));
+  }
+  options.trimmed_max = UINT64_MAX;  // whether retention was right to is for `audit verify`
+  auto source = TRY(audit::open_log_source(config.audit_directory.string(), {}));
+  return audit::verify_log(*source, options);
+}
+
+void examine_log(const NodeConfig& config, DoctorReport& report) {
+  const auto log = verified(config);
+  if (!log) {
+    report.fail(Check::event_log, log.error().message,
+                "domicile audit verify, as the node's user.");
+  } else if (!log->problems.empty()) {
+    report.fail(
+        Check::event_log,
+        fmt::format("{} problems in {} published entries; the first: {}",
+                    log->problems.size() + log->problems_more, log->entries, log->problems.front()),
+        fmt::format("Keep the folder as evidence; domicile audit verify {}",
+                    config.audit_directory.string()));
+  } else {
+    report.ok(Check::event_log,
+              fmt::format("{} published entries, whole and as they were signed", log->entries));
+  }
+}
+
+}  // namespace
+
 void examine_event_log(const NodeConfig& config, DoctorReport& report) {
   struct statvfs disk{};
   Path folder = config.audit_directory;
@@ -206,8 +240,8 @@ void examine_event_log(const NodeConfig& config, DoctorReport& report) {
     const std::string seen = fmt::format("{} has {} MiB free ({:.0f}%)",
                                          config.audit_directory.string(), free_mib, share);
     const std::string remedy =
-        "Export and remove old segments, or enlarge the disk: when it is full, strict requests get "
-        "503.";
+        "Enlarge the disk, or keep less: audit.retention_days and domicile audit retention apply. "
+        "When it is full, strict requests get 503.";
     if (free_mib < 100) {
       report.fail(Check::event_log_space, seen, remedy);
     } else if (free_mib < 1024 || share < 5) {
@@ -230,20 +264,7 @@ void examine_event_log(const NodeConfig& config, DoctorReport& report) {
                 fmt::format("chmod 700 {}", config.audit_directory.string()));
     return;
   }
-  auto opened = audit::open_disk_folder_read_only(config.audit_directory);
-  const auto read = opened ? audit::read_events(**opened, {})
-                           : Result<audit::FolderReport>(std::unexpected(opened.error()));
-  if (!read) {
-    report.fail(Check::event_log, read.error().message,
-                "domicile audit verify, as the node's user.");
-  } else if (!read->problems.empty()) {
-    report.fail(Check::event_log,
-                fmt::format("{} problems in {} records; the first: {}", read->problems.size(),
-                            read->records, read->problems.front()),
-                fmt::format("domicile audit verify {}", config.audit_directory.string()));
-  } else {
-    report.ok(Check::event_log, fmt::format("{} records, whole and in order", read->records));
-  }
+  examine_log(config, report);
 }
 
 }  // namespace domicile::app

@@ -220,10 +220,10 @@ def test_the_applications_pool_is_examined_too(regions, tmp_path):
 
 def test_a_damaged_event_log_and_an_open_one_are_named(copy):
     audit = copy.parent / "audit"
-    segment = sorted(audit.iterdir())[0]
-    lines = segment.read_bytes().splitlines(keepends=True)
-    assert len(lines) > 2
-    segment.write_bytes(b"".join([lines[0], lines[1].replace(b"token", b"tokem").replace(b"organization", b"organisation"), *lines[2:]]))
+    segment = sorted(audit.glob("events-*.jsonl"))[0]
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 3] ^= 1
+    segment.write_bytes(content)
     assert worst(doctor(copy)[1], "event_log")["health"] == "fail"
     audit.chmod(0o755)
     assert "chmod 700" in worst(doctor(copy)[1], "event_log")["remedy"]
