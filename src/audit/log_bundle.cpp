@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "audit/event_line.h"
+#include "tlog/text.h"
 
 namespace domicile::audit {
 namespace {
@@ -10,6 +13,23 @@ namespace {
 // What is wrong with the log is a finding; what is wrong with the way to it ends the verification.
 bool is_finding(const Error& error) {
   return error.code == Code::not_found || error.code == Code::invalid;
+}
+
+// How many entries retention removed, by its own record; 0: the entry is no such record.
+std::uint64_t trimmed_by(std::string_view line) {
+  if (line.find("\"log.trimmed\"") == line.npos) return 0;
+  const auto json = nlohmann::json::parse(line, nullptr, false);
+  const auto text = [&](const char* at) {
+    const nlohmann::json::json_pointer pointer(at);
+    const bool is_text = json.contains(pointer) && json.at(pointer).is_string();
+    return is_text ? json.at(pointer).get<std::string>() : std::string();
+  };
+  if (!json.is_object() || text("/metadata/event_code") != "log_changed" ||
+      text("/unmapped/operation") != "log.trimmed" || text("/unmapped/outcome") != "allowed") {
+    return 0;
+  }
+  const auto first_kept = tlog::parse_decimal(text("/unmapped/details/first_kept"));
+  return first_kept && *first_kept > 0 ? *first_kept - 1 : 0;
 }
 
 std::optional<std::size_t> first_misplaced(const std::vector<std::string_view>& entries,
@@ -50,7 +70,9 @@ Result<BundleCheck> check_bundle(LogSource& source, std::uint64_t index, unsigne
     const auto at = std::ranges::mismatch(*hashes, out.leaves).in1;
     out.difference = static_cast<std::size_t>(at - hashes->begin());
   }
-  if (records) out.misplaced = first_misplaced(*entries, index * tlog::kTileWidth);
+  if (!records) return out;
+  out.misplaced = first_misplaced(*entries, index * tlog::kTileWidth);
+  for (const auto entry : *entries) out.trimmed = std::max(out.trimmed, trimmed_by(entry));
   return out;
 }
 

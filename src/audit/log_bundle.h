@@ -23,6 +23,8 @@ struct BundleCheck {
   std::optional<std::size_t> difference;  // the first entry that is not what the tile says
   // The first entry that is not the record of its place (event_line.h).
   std::optional<std::size_t> misplaced;
+  // So many entries of the front were removed, as a record of these says (log.trimmed).
+  std::uint64_t trimmed = 0;
 };
 
 // `records`: entries are framed event lines, entry N with sequence N + 1. An error is of the source

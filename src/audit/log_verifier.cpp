@@ -208,6 +208,7 @@ class Verification {
     compare_kept(bundle.index, bundle.leaves);
     report_.entries += width;
     report_.entry_bytes += bundle.bytes;
+    trimmed_recorded_ = std::max(trimmed_recorded_, bundle.trimmed);
     ++report_.bundles;
     ++report_.tiles;
     if (width < kTileWidth) {
@@ -255,10 +256,11 @@ class Verification {
       explained |= bundle.difference || !bundle.bundle_missing.empty();
     }
     for (const auto& fault : tree_.faults()) tell(fault, entries_are_signed, damage);
-    if (report_.trimmed > options_.trimmed_max) {
+    if (report_.trimmed > std::max(options_.trimmed_max, trimmed_recorded_)) {
       problem(
-          fmt::format("{} and on: entries 0 to {} are not there, only their hashes. If retention "
-                      "removed them, say so: --trimmed {}",
+          fmt::format("{} and on: entries 0 to {} are not there, only their hashes, and no record "
+                      "of the log says that retention removed them. If you know that it did: "
+                      "--trimmed {}",
                       tlog::bundle_path(0), report_.trimmed - 1, report_.trimmed));
     }
     if (!entries_are_signed && !explained) {
@@ -321,6 +323,7 @@ class Verification {
   };
   std::vector<Kept> kept_;  // older checkpoints that the log must continue
   std::vector<BundleCheck> odd_;
+  std::uint64_t trimmed_recorded_ = 0;
   bool rest_missing_ = false;
 };
 

@@ -34,7 +34,8 @@ struct VerifyOptions {
   std::optional<tlog::Policy> policy{};
   // A checkpoint (signed note) of this log that somebody kept: the log must continue it.
   std::string since{};
-  // So many entries may be missing from the front, as far as their hashes are there: retention.
+  // So many entries may be missing from the front, as far as their hashes are there, beside those
+  // of which a record of the log says that retention removed them (log.trimmed).
   std::uint64_t trimmed_max = 0;
   // Opens the personal fields of a folder, to hold them against their commitments; null: only their
   // form is checked.

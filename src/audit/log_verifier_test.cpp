@@ -116,6 +116,28 @@ TEST(LogVerifier, EntriesThatRetentionRemovedFromTheFrontAreToldAndTheRestIsProv
   EXPECT_FALSE(verify(log, {.trimmed_max = 1'000}).problems.empty());
 }
 
+TEST(LogVerifier, WhatTheLogItselfRecordsAsTrimmedNeedsNoWord) {
+  LogFixture log;
+  log.grow_to(600, framed);
+  log.grow_to(601, [](std::uint64_t i) {
+    domain::Event event;
+    event.kind = domain::EventKind::log_changed;
+    event.outcome = domain::Outcome::allowed;
+    event.operation = "log.trimmed";
+    event.details = {{"first_kept", "257"}};
+    std::string line;
+    append_line(line, to_ocsf(event).front(), i + 1, i + 1);
+    line.pop_back();
+    return line;
+  });
+  log.publish();
+  std::filesystem::remove(log.folder / "tile/entries/000");
+  EXPECT_EQ(problems_of(verify(log)), "");
+  EXPECT_EQ(verify(log).trimmed, 256u);
+  std::filesystem::remove(log.folder / "tile/entries/001");  // more than was recorded
+  EXPECT_NE(problems_of(verify(log)).find("no record of the log says"), std::string::npos);
+}
+
 TEST(LogVerifier, TheLastWitnessedCheckpointCountsWhileTheNewestIsNotWitnessedYet) {
   LogFixture log;
   const auto witness = tlog::Cosigner::create("w.example", LogFixture::new_key()).value();
