@@ -36,7 +36,9 @@ void note_reload(domain::EventSink& events, const Clock& clock, const NodeConfig
                  const Result<void>& outcome, std::string_view sha256) {
   constexpr std::size_t kReasonBytesMax = 500;
   domain::Event event;
-  event.kind = domain::EventKind::policy_changed;
+  event.kind = part.ends_with("certificate") || part == "authorize_token"
+                   ? domain::EventKind::key_changed
+                   : domain::EventKind::config_changed;
   event.outcome = outcome ? domain::Outcome::allowed : domain::Outcome::failed;
   event.activity = domain::Activity::update;
   event.time = clock.now();

@@ -324,6 +324,23 @@ Result<void> PgDirectory::rotate_signing_keys(const KeyRotation& rotation,
   });
 }
 
+namespace {
+
+// Modes, windows, schema and classes come from triggers: sql/region/0310 and 0510.
+domain::EventKind kind_of(std::string_view operation) {
+  using domain::EventKind;
+  const std::string_view noun = operation.substr(0, operation.find('.'));
+  if (noun == "schema") return EventKind::schema_changed;
+  if (noun == "key") return EventKind::key_changed;
+  for (const std::string_view policy :
+       {"region", "maintenance", "reference", "catalog", "finding"}) {
+    if (noun == policy) return EventKind::policy_changed;
+  }
+  return EventKind::grant_changed;
+}
+
+}  // namespace
+
 Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
   int count = 0;
   TRY(write(Commit::yes, [&](pg::Connection& connection) -> Result<void> {
@@ -339,13 +356,8 @@ Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
     std::vector<domain::Event> events;
     for (int row = 0; row < rows.size(); ++row) {
       domain::Event event;
-      // Modes and windows, see sql/region/0310_region_events.sql.
-      const bool policy = rows.text(row, 2).starts_with("region.") ||
-                          rows.text(row, 2).starts_with("maintenance.") ||
-                          rows.text(row, 2).starts_with("reference.") ||
-                          rows.text(row, 2).starts_with("finding.") ||
-                          rows.text(row, 2).starts_with("key.");
-      event.kind = policy ? domain::EventKind::policy_changed : domain::EventKind::grant_changed;
+      event.kind = kind_of(rows.text(row, 2));
+      const bool grant = event.kind == domain::EventKind::grant_changed;
       event.outcome = domain::Outcome::allowed;
       event.time = WallTime(std::chrono::milliseconds(rows.integer(row, 1)));
       event.operation = rows.text(row, 2);
@@ -356,11 +368,9 @@ Result<int> PgDirectory::drain_outbox(int most, const Recorder& record) {
       event.acting_organization = domain::OrgKey(rows.text(row, 5));
       event.actor_role = rows.text(row, 11);
       event.resource = rows.text(row, 8);
-      if (policy) {
-        event.details = {{"scope", std::string(rows.text(row, 7))}};
-      } else {
-        event.details = {{"subject", std::string(rows.text(row, 6))},
-                         {"permissions", std::string(rows.text(row, 7))}};
+      if (grant) event.details.emplace_back("subject", rows.text(row, 6));
+      if (grant || !rows.text(row, 7).empty()) {
+        event.details.emplace_back(grant ? "permissions" : "scope", rows.text(row, 7));
       }
       event.details.emplace_back("operator", std::string(rows.text(row, 10)));
       if (!rows.text(row, 9).empty()) event.details.emplace_back("ticket", rows.text(row, 9));

@@ -85,8 +85,8 @@ class Serving:
         return pathlib.Path(self.node.log.name).read_text()
 
     def reloads(self, outcome: str) -> list[str]:
-        return domicile("--output", "json", "audit", "list", self.node.audit, "--kind", "policy_changed", "--outcome",
-                        outcome).stdout.splitlines()
+        listed = domicile("--output", "json", "audit", "list", self.node.audit, "--outcome", outcome).stdout.splitlines()
+        return [line for line in listed if '.reload"' in line]
 
     def hang_up(self, text: str):
         """SIGHUP, and wait until the log says `text` once more."""
