@@ -41,18 +41,21 @@ class World:
         self.witness_key = (self.us_folder / "state-extra/audit-keys/witness.pem.verifier-key").read_text().strip()
         self.policy = self.ca_folder / "witnesses.policy"
         self.write_policy()
-        self.start_log('policy_file = "witnesses.policy"\nwitness_absent_ms = 700\n')
+        self.start_log()
 
     def write_policy(self, more: str = "", quorum: str = "us"):
         self.policy.write_text(f"log {self.log_key}\nwitness us {self.witness_key} {self.witness.url}/v1/witness\n{more}quorum {quorum}\n")
 
-    def start_log(self, audit: str):
+    def start_log(self, audit: str | None = None):
+        if audit is None:
+            self.log_port = free_port()
+            audit = f'policy_file = "witnesses.policy"\nwitness_absent_ms = 700\nlisten = "127.0.0.1:{self.log_port}"\n'
         self.log = ExtraNode(self.local, LOG, audit=audit)
         self.audit = self.log.audit
 
-    def restart_log(self, audit: str = 'policy_file = "witnesses.policy"\nwitness_absent_ms = 700\n'):
+    def restart_log(self):
         self.log.stop()
-        self.start_log(audit)
+        self.start_log()
 
     def start_witness(self):
         self.witness = ExtraNode(self.local, WITNESS, audit='witness_logs_file = "logs.keys"\n')
@@ -142,6 +145,26 @@ def test_the_log_is_witnessed_across_the_border(world):
     assert 'domicile_witness_present{witness="us"} 1' in page and "domicile_witness_quorum_missing 0" in page
 
 
+def test_the_log_is_verified_from_where_it_is_served(world):
+    address = f"http://127.0.0.1:{world.log_port}"
+    wait_until(lambda: world.witnessed() == world.size() > 0, 30, "it is witnessed")
+
+    def verify(code=0):
+        done = domicile("--output", "json", "audit", "verify", address, "--policy", world.policy, check=code == 0)
+        assert done.returncode == code
+        return json.loads(done.stdout)
+    assert verify()["checkpoint"]["witnessed_size"] > 0
+    proof = world.local.folder / "served.tlog-proof"
+    domicile("audit", "prove", address, 1, "--policy", world.policy, "--to-file", proof)
+    domicile("audit", "verify-proof", proof, f"{proof}.entry", "--policy", world.policy)
+    for path in (world.audit / f"tile/0/000.p/{world.size()}", world.audit / f"tile/entries/000.p/{world.size()}"):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert str(path.relative_to(world.audit)) in verify(1)["problems"][0]
+        path.write_bytes(whole)
+    assert domicile("audit", "verify", "http://127.0.0.1:1", "--policy", world.policy, check=False).returncode == 3
+
+
 def test_a_witness_that_is_away_is_told_and_stops_nothing(world):
     wait_until(lambda: world.witnessed() > 0, 30, "it is witnessed")
     world.witness.process.send_signal(signal.SIGSTOP)  # reached, and silent
@@ -169,7 +192,7 @@ def test_a_history_that_was_rewritten_is_a_conflict(world):
     world.audit.rename(world.local.folder / "newer")
     shutil.copytree(copy, world.audit)
     assert json.loads(domicile("--output", "json", "audit", "verify", world.audit).stdout)["whole"]
-    world.start_log('policy_file = "witnesses.policy"\nwitness_absent_ms = 700\n')
+    world.start_log()
     event = wait_until(lambda: world.events("witness.conflict"), 30, "the conflict is told")[-1]
     assert event["severity_id"] == 5 and event["status_code"] in ("witness_ahead", "witness_disagrees")
     assert 'domicile_witness_present{witness="us"} 0' in world.local.get(world.log.url + "/metrics")[1]
@@ -179,7 +202,7 @@ def test_a_history_that_was_rewritten_is_a_conflict(world):
     world.log.stop()
     shutil.rmtree(world.audit)
     (world.local.folder / "newer").rename(world.audit)
-    world.start_log('policy_file = "witnesses.policy"\nwitness_absent_ms = 700\n')
+    world.start_log()
     wait_until(lambda: world.witnessed() == world.size(), 60, "the true log is witnessed again")
 
 
