@@ -7,7 +7,7 @@
 //
 // New keys live in memory until flush() makes them durable, many with one fdatasync: whoever
 // acknowledges something sealed calls flush() first. Recently used keys stay unwrapped, at most
-// `cached_max` of each kind; per person an index of 16 bytes (at most 32 while it grows) stays in
+// `cached_max` of each kind; per person an index of 21 to 43 bytes (by how full it is) stays in
 // memory, and 96 bytes on the disk.
 //
 // Thread-safe. `open_read_only` is for a reader beside a running node: it makes and erases nothing.
