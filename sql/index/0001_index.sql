@@ -106,7 +106,8 @@ CREATE FUNCTION domicile_index.own_organization() RETURNS text LANGUAGE sql STAB
   SET search_path = pg_catalog, pg_temp
   RETURN (SELECT m.organization FROM domicile_index.member m WHERE m.login = session_user);
 
--- Who asked what. The node records each as an event of the log and removes it here.
+-- Who asked what. The node records each as an event of the log and removes it here. A login whose questions wait in
+-- great number gets no further answers: nobody floods the log, and no index is asked that no node follows.
 CREATE TABLE domicile_index.asked (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -125,9 +126,10 @@ CREATE FUNCTION domicile_index.note_question(person text, question text, organiz
   SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   INSERT INTO domicile_index.asked (login, person, question, organization, fingerprint, found, first_sequence, last_sequence)
-  VALUES (session_user, pg_catalog.left(note_question.person, 200), pg_catalog.left(note_question.question, 200),
+  SELECT session_user, pg_catalog.left(note_question.person, 200), pg_catalog.left(note_question.question, 200),
     pg_catalog.left(note_question.organization, 200), pg_catalog.left(note_question.fingerprint, 64), note_question.found,
-    note_question.first_sequence, note_question.last_sequence)
+    note_question.first_sequence, note_question.last_sequence
+  WHERE (SELECT count(*) FROM domicile_index.asked a WHERE a.login = session_user) < 1000
   RETURNING id;
 END;
 

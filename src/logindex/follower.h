@@ -22,7 +22,7 @@ struct FollowerOptions {
   Feed feed;
   Opener opener;
   std::chrono::days retention{0};  // 0: nothing is dropped
-  std::size_t batch = 4'096;
+  std::size_t batch = 8'192;
   std::chrono::milliseconds poll_ms{500};
 };
 

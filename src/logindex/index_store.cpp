@@ -50,7 +50,7 @@ Result<IndexStore> IndexStore::open(const std::string& dsn, const std::string& o
 Result<std::size_t> IndexStore::load(const Feed& feed, const Opener& opener, std::size_t most,
                                      sys_days today) {
   std::size_t taken = 0;
-  TRY(connection_.transaction([&]() -> Result<void> {
+  const auto loaded = connection_.transaction([&]() -> Result<void> {
     // The lock: of two loaders one waits, and then goes on where the other stopped.
     const auto at = TRY(connection_.query(
         "SELECT next_sequence FROM domicile_index.log WHERE id = $1 FOR UPDATE", {number(log_)}));
@@ -67,8 +67,10 @@ Result<std::size_t> IndexStore::load(const Feed& feed, const Opener& opener, std
     }
     taken = entries.size();
     return {};
-  }));
-  return taken;
+  });
+  if (loaded) return taken;
+  made_.clear();  // partitions went with the transaction
+  return std::unexpected(loaded.error());
 }
 
 Result<void> IndexStore::make_partitions(const std::vector<Entry>& entries, sys_days today) {
@@ -85,9 +87,11 @@ Result<void> IndexStore::make_partitions(const std::vector<Entry>& entries, sys_
     if (day > today - kPast && day <= today + kFuture) wanted.insert(day);
   }
   for (const sys_days day : wanted) {
+    if (made_.contains(day)) continue;
     TRY(connection_.query("SELECT domicile_index.ensure_day($1::pg_catalog.date)",
                           {fmt::format("{:%Y-%m-%d}", day)}));
   }
+  made_.merge(wanted);
   return {};
 }
 
@@ -173,6 +177,7 @@ Result<void> IndexStore::reset(std::uint64_t from) {
 }
 
 Result<std::size_t> IndexStore::drop_before(sys_days day) {
+  made_.clear();
   const auto rows = TRY(connection_.query("SELECT domicile_index.drop_before($1::pg_catalog.date)",
                                           {fmt::format("{:%Y-%m-%d}", day)}));
   return static_cast<std::size_t>(rows.integer(0, 0));

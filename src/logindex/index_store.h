@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ class IndexStore {
   pg::Connection connection_;
   std::string origin_;
   std::int64_t log_;
+  std::set<std::chrono::sys_days> made_;  // days whose partition is there
 };
 
 }  // namespace domicile::logindex

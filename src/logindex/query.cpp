@@ -93,6 +93,19 @@ std::string fingerprint_of(const std::string& sql) {
   return made ? *made : crypto::sha256_hex(sql).substr(0, 16);
 }
 
+Result<void> note(pg::Connection& connection, const Ask& question, const Answer& answer) {
+  const auto noted = TRY(connection.query(
+      "SELECT domicile_index.note_question($1, $2, $3, $4, $5, $6, $7)",
+      {question.person, question.question, question.organization, fingerprint_of(question.sql),
+       std::to_string(answer.rows.size()), std::to_string(answer.first_sequence),
+       std::to_string(answer.last_sequence)}));
+  if (!noted.null(0, 0)) return {};
+  return fail(Code::unavailable,
+              "1,000 questions of this login wait to be recorded: does the node that follows this "
+              "index run? The answer is withheld until they are",
+              "questions_wait");
+}
+
 void append_csv(std::string& out, std::string_view text, bool number) {
   const bool formula = !number && !text.empty() &&
                        std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos;
@@ -132,16 +145,7 @@ Result<Answer> ask(const std::string& dsn, const Ask& question) {
   }
   // Whatever the statement did to the session, the word of it goes by a connection of its own.
   auto noting = TRY(pg::Connection::open(dsn));
-  TRY(noting.transaction(
-      [&]() -> Result<void> {
-        TRY(noting.query(
-            "SELECT domicile_index.note_question($1, $2, $3, $4, $5, $6, $7)",
-            {question.person, question.question, question.organization,
-             fingerprint_of(question.sql), std::to_string(answer.rows.size()),
-             std::to_string(answer.first_sequence), std::to_string(answer.last_sequence)}));
-        return {};
-      },
-      "BEGIN READ WRITE"));
+  TRY(noting.transaction([&] { return note(noting, question, answer); }, "BEGIN READ WRITE"));
   return answer;
 }
 

@@ -77,6 +77,16 @@ def test_a_question_is_on_record_before_its_answer_is_given(index):
             owner.execute("GRANT EXECUTE ON FUNCTION domicile_index.note_question TO domicile_index_readers")
 
 
+def test_questions_that_nobody_records_end(index, seven):
+    with psycopg.connect(seven.read_text().strip(), autocommit=True) as own:
+        own.execute("SET default_transaction_read_only = off")
+        own.execute("SELECT domicile_index.note_question('x', 'x', '', '', 0, 0, 0) FROM generate_series(1, 1500)")
+    assert index.rows("SELECT count(*) FROM domicile_index.asked WHERE login = 'school_seven'") == [(1_000,)]
+    assert "wait to be recorded" in index.ask("decisions", code=3, dsn_file=seven)
+    index.ask("decisions")
+    index.rows("DELETE FROM domicile_index.asked WHERE login = 'school_seven' RETURNING 1")
+
+
 @pytest.mark.parametrize("sql", [
     "DELETE FROM event",
     "SELECT 1; DELETE FROM event",
