@@ -39,12 +39,12 @@ CREATE TABLE domicile_index.event (
 CREATE TABLE domicile_index.event_other PARTITION OF domicile_index.event DEFAULT;
 
 -- A log is appended in order of time, so block ranges find a time or a sequence; whose rows they are,
--- and who asked, lie scattered. Most rows are allowed and without a reason.
+-- and who asked, lie scattered. Most rows are requests, and every other kind is rare.
 CREATE INDEX event_sequence ON domicile_index.event USING brin (sequence) WITH (pages_per_range = 32);
 CREATE INDEX event_time ON domicile_index.event USING brin ("time") WITH (pages_per_range = 32);
 CREATE INDEX event_organization ON domicile_index.event (organization, "time");
 CREATE INDEX event_actor ON domicile_index.event (actor, "time") WHERE actor IS NOT NULL;
-CREATE INDEX event_refused ON domicile_index.event (event_code, "time") WHERE outcome <> 'allowed';
+CREATE INDEX event_kind ON domicile_index.event (event_code, "time") WHERE event_code <> 'request';
 
 -- EXPLAIN shows the planner's estimates to whoever may ask at all, and the estimate for another organization's key
 -- would say how many rows it has: of what names somebody no statistics are kept. The indexes are taken without.
