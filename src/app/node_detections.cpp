@@ -102,7 +102,7 @@ void NodeDetections::stop() {
   }
   wake_.notify_all();
   if (thread_.joinable()) thread_.join();
-  service_->stop();
+  if (service_ != nullptr) service_->stop();
 }
 
 void NodeDetections::look_forever() {

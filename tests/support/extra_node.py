@@ -33,6 +33,8 @@ class ExtraNode:
         if upstreams:
             named = ", ".join(f'"127.0.0.1:{port}"' for port in upstreams)
             text = re.sub(r'upstream = ".*"', f'upstreams = [{named}]', text)
+        for section in re.findall(r"^(\[\w+\])$", more, re.M):  # the test's own, instead of the node's
+            text = re.sub(re.escape(section) + r"\n(?:(?!\[).*\n)*", "", text)
         text += more
         self.config = original.with_name("extra.toml")
         self.config.write_text(text)

@@ -126,6 +126,17 @@ def sign_in(regions, node, client: str, secret: str) -> int:
     return regions.get(node.url + "/oauth2/token", "-u", f"{client}:{secret}", "-d", "grant_type=client_credentials")[0]
 
 
+def test_a_node_with_a_rule_that_it_does_not_understand_says_so_and_does_not_start(regions, tmp_path):
+    (tmp_path / "bad.yml").write_text("""title: Bad
+id: 11111111-2222-4333-8444-555555555555
+level: high
+logsource: {product: domicile, service: audit}
+detection: {s: {status_code|base64: x}, condition: s}
+""")
+    with pytest.raises(AssertionError, match='bad.yml: line 5: the modifier "base64" is not supported'):
+        ExtraNode(regions, REGION, more=f'\n[detections]\nrules = "{tmp_path}"\n')
+
+
 def test_a_node_tells_of_what_happens_at_its_door(regions, tmp_path, alertmanager, hook):
     webhook = Webhook(statuses=[500])  # the first message has to come again
     file, key = receivers_file(tmp_path, alertmanager.url, webhook.url)
