@@ -144,7 +144,7 @@ BEGIN
     UPDATE domicile.finding f SET owner = step_finding.note WHERE f.id = step_finding.id;
   ELSIF next IS NULL OR NOT (known.state, next) IN (('open', 'acknowledged'), ('open', 'fixed'), ('open', 'accepted'), ('acknowledged', 'fixed'),
       ('acknowledged', 'accepted'), ('accepted', 'open'), ('accepted', 'fixed'), ('fixed', 'open'), ('acknowledged', 'open')) THEN
-    RAISE EXCEPTION 'domicile: finding % is %, from which there is no way by %', id, known.state, step USING ERRCODE = '55000';
+    RAISE EXCEPTION 'domicile: finding % is %, from which there is no way by %', id, known.state, step USING ERRCODE = '23514';
   ELSE
     IF next = 'accepted' AND (length(note) < 1 OR length(approver) < 1 OR approver = by_operator) THEN
       RAISE EXCEPTION 'domicile: an acceptance has a reason, and an approver who is not who accepts' USING ERRCODE = '22023';
