@@ -21,6 +21,7 @@ class ExtraNode:
         text = re.sub(r'listen = ".*"', f'listen = "127.0.0.1:{self.port}"', text, count=1)
         # Its log is another one, which nobody knows: neither served nor witnessed.
         before, after = text.split("[audit]\n")
+        after = after.partition("\n[alerts]\n")[0]  # nor is anybody told of its alerts
         text = before + "[audit]\n" + re.sub(r'(listen|policy_file|witness_logs_file) = ".*"\n', "", after)
         text = text.replace('state_directory = "state"', 'state_directory = "state-extra"')
         text = text.replace('directory = "audit"', 'directory = "audit-extra"')
