@@ -1,5 +1,7 @@
 #include "app/node_witness.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/file.h"
@@ -31,6 +33,15 @@ Result<std::unique_ptr<audit::Witnesses>> make_witnesses(const NodeConfig& confi
   const auto& file = config.witness.policy_file;
   auto policy = tlog::Policy::parse(TRY(read_file(file, kFileBytesMax)));
   if (!policy) return std::unexpected(std::move(policy).error().within(file.string()));
+  const bool asks_somebody = std::ranges::any_of(
+      policy->witnesses(), [](const auto& witness) { return !witness.url.empty(); });
+  if (!asks_somebody) {
+    return fail(
+        Code::invalid,
+        fmt::format("{}: no witness has a URL, so nobody would be asked; write it behind the "
+                    "witness's key",
+                    file.string()));
+  }
   audit::WitnessesOptions options{.policy = std::move(*policy),
                                   .log = config.audit_directory,
                                   .region = config.region,

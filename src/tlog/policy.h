@@ -52,7 +52,7 @@ class Policy {
 
   // `witnessed`: indexes of witnesses that cosigned.
   bool has_quorum(const std::vector<std::size_t>& witnessed) const;
-  // The same checkpoint's text with more log keys to believe: for a file that lists none.
+  // This policy with more log keys to believe: for a file that lists none.
   Policy with_logs(const std::vector<NoteKey>& keys) const;
 
   // The signatures of a checkpoint under this policy, quorum or not. Code::invalid, Code::denied as

@@ -263,7 +263,8 @@ def test_litewitness_cosigns_the_log_too(world):
 
 def test_a_policy_or_a_list_of_logs_that_is_wrong_stops_the_start(world):
     refused = []
-    for setting, file, text in (("policy_file", "bad.policy", "witness w nonsense\nquorum none\n"), ("witness_logs_file", "bad.keys", world.witness_key)):
+    for setting, file, text in (("policy_file", "bad.policy", "witness w nonsense\nquorum none\n"), ("witness_logs_file", "bad.keys", world.witness_key),
+                                ("policy_file", "silent.policy", f"witness w {world.witness_key}\nquorum w\n")):
         (world.ca_folder / file).write_text(text)
         config = world.ca_folder / "bad.toml"
         original = (world.ca_folder / "extra.toml").read_text()
@@ -273,3 +274,4 @@ def test_a_policy_or_a_list_of_logs_that_is_wrong_stops_the_start(world):
         refused.append(domicile("serve", "--config", config, check=False, timeout=60))
     assert "bad.policy: line 1" in refused[0].stderr and "not a verifier key" in refused[0].stderr
     assert "bad.keys" in refused[1].stderr and "type 0x01" in refused[1].stderr
+    assert "silent.policy: no witness has a URL" in refused[2].stderr
