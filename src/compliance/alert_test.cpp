@@ -1,6 +1,9 @@
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <random>
+#include <set>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -339,6 +342,69 @@ TEST(DetectionService, ClosesAnAlertAndSaysSo) {
   ASSERT_EQ(sent.size(), 2u);
   EXPECT_TRUE(sent[1].ends_with(".resolved"));
   EXPECT_EQ(log.detections(), 2u);
+}
+
+// A log that several threads use, and receivers that say when they were told.
+struct SharedLog {
+  std::mutex mutex;
+  std::condition_variable told;
+  MemoryLog log;
+  std::vector<std::string> sent;
+
+  struct Sink final : domain::EventSink {
+    SharedLog& shared;
+    explicit Sink(SharedLog& s) : shared(s) {}
+    void submit(domain::Event event, Completion done) override {
+      const std::lock_guard lock(shared.mutex);
+      shared.log.submit(std::move(event), std::move(done));
+    }
+  } sink{*this};
+
+  DetectionPorts ports(const Clock& clock) {
+    auto plain = std::make_shared<DetectionPorts>(log.ports(clock, &sent));
+    DetectionPorts out = *plain;
+    out.read = [this, plain](std::uint64_t from, std::size_t count) {
+      const std::lock_guard lock(mutex);
+      return plain->read(from, count);
+    };
+    out.send = [this, plain](const Receiver& receiver, const http::ClientRequest& request) {
+      const std::lock_guard lock(mutex);
+      auto status = plain->send(receiver, request);
+      told.notify_all();
+      return status;
+    };
+    out.events = &sink;
+    return out;
+  }
+};
+
+TEST(DetectionService, TellsEveryReceiverWhileTheLogGrows) {
+  constexpr std::size_t kEvents = 200;
+  TempFolder folder;
+  const SystemClock clock;
+  SharedLog shared;
+  auto options = options_in(folder);
+  options.delivery.receivers = {webhook("one"), webhook("two")};
+  options.poll_ms = std::chrono::milliseconds(1);
+  auto service =
+      DetectionService::create(test_rules(), shared.ports(clock), std::move(options)).value();
+  service->start();
+  for (std::size_t i = 0; i < kEvents; ++i) {
+    const std::lock_guard lock(shared.mutex);
+    shared.log.add(
+        fmt::format(R"({{"a":1,"time":1,"metadata":{{"event_code":"x","tenant_uid":"{}"}}}})", i));
+  }
+  {
+    std::unique_lock lock(shared.mutex);
+    EXPECT_TRUE(shared.told.wait_for(lock, std::chrono::seconds(60),
+                                     [&] { return shared.sent.size() == 2 * kEvents; }));
+  }
+  EXPECT_EQ(service->alerts().size(), kEvents);
+  service->stop();
+  EXPECT_EQ(shared.log.detections(), kEvents);
+  EXPECT_EQ(std::set<std::string>(shared.sent.begin(), shared.sent.end()).size(), kEvents);
+  service->raise("rule_a", "the log is full");
+  EXPECT_EQ(service->alerts().size(), kEvents + 1);
 }
 
 TEST(DetectionService, RefusesAStateFileThatIsNoState) {
