@@ -56,9 +56,10 @@ Result<compliance::DetectionPorts> log_ports(const std::filesystem::path& direct
 }
 
 Result<int> send_alert(const compliance::Receiver& receiver, const http::ClientRequest& request) {
-  http::Client client({.ca_file = receiver.ca_file,
-                       .connect_ms = std::chrono::milliseconds(3'000),
-                       .total_ms = std::chrono::milliseconds(10'000)});
+  http::Client client(
+      {.ca_file = receiver.ca_file,
+       .connect_ms = std::chrono::milliseconds(3'000),
+       .total_ms = std::chrono::milliseconds(5'000)});  // also how long a stop waits
   return TRY(client.send(request)).status;
 }
 
