@@ -142,7 +142,7 @@ Result<void> PostgresqlWatch::store(std::vector<Event> events, std::uint64_t bef
   if (recorded_.empty()) TRY(save(before));
   std::set<std::string> stored;
   auto done = store_events(events_, std::move(events), stored);
-  if (!done) recorded_.merge(stored);  // some are there: they are not recorded a second time
+  recorded_.merge(stored);  // until the position is kept: not a second time, whatever fails now
   return done;
 }
 
