@@ -129,6 +129,18 @@ TEST(LogIntegrator, SegmentsGoWhenFullBundlesHoldThem) {
   EXPECT_FALSE(SegmentWriter::open(folder, {.needed_from = first, .at_least = 701}));
 }
 
+TEST(LogIntegrator, ASegmentThatIsReadToItsEndMayGo) {
+  SimulatedDisk disk;
+  const std::shared_ptr<Folder> folder = disk.folder();
+  auto writer = SegmentWriter::open(folder, {.segment_bytes = 1}).value();
+  WalReader wal(*folder);
+  ASSERT_TRUE(write_up_to(writer, 50));
+  EXPECT_EQ(wal.read(1, 100).value().size(), 50u);
+  ASSERT_TRUE(write_up_to(writer, 60));
+  ASSERT_TRUE(folder->remove("events-00000000000000000001.jsonl"));
+  EXPECT_EQ(wal.read(51, 100).value().size(), 10u);
+}
+
 TEST(LogIntegrator, ACrashAtAnyOperationLosesNothingPublished) {
   std::mt19937 dice(11);
   for (int operation = 1; operation < 60; ++operation) {

@@ -79,10 +79,12 @@ Result<bool> WalReader::fill(std::size_t bytes) {
   buffer_.erase(0, at_);
   offset_ += at_;
   at_ = 0;
-  const std::string more =
-      TRY(folder_->read_part(segment_name(segment_), offset_ + buffer_.size(), bytes));
-  buffer_ += more;
-  return !more.empty();
+  auto more = folder_->read_part(segment_name(segment_), offset_ + buffer_.size(), bytes);
+  // A segment that was read to its end may be gone: what comes next is in another one.
+  if (!more && more.error().code == Code::not_found && buffer_.empty()) return false;
+  if (!more) return std::unexpected(std::move(more).error());
+  buffer_ += *more;
+  return !more->empty();
 }
 
 Result<bool> WalReader::next_segment() {

@@ -154,9 +154,16 @@ Result<FormerRowSecurity> former_row_security(pg::Connection& connection) {
   return former;
 }
 
+bool is_outbox(const catalog::QualifiedName& name) {
+  return name.schema == "domicile_directory" && name.name == "outbox";
+}
+
 // A table that others inherit from is read without them: they are tables of their own.
 std::string from_of(const DumpedTable& table) {
-  return (table.partitioned ? "" : "ONLY ") + quoted(table.name);
+  const std::string from = (table.partitioned ? "" : "ONLY ") + quoted(table.name);
+  if (!is_outbox(table.name)) return from;
+  // The right to read that this transaction grants itself is noted there, and will never have been.
+  return from + " WHERE xmin::text <> pg_catalog.pg_current_xact_id()::xid::text";
 }
 
 std::string quoted_columns(const DumpedTable& table) {

@@ -36,6 +36,8 @@ Result<void> read_as(pg::Connection& connection, const Reader& reader, const Dum
 Result<FormerRowSecurity> former_row_security(pg::Connection& connection);
 
 std::string quoted_columns(const DumpedTable& table);
+// What administrators changed and no node has recorded yet: it changes by itself.
+bool is_outbox(const catalog::QualifiedName& name);
 std::string source_of(const DumpedTable& table);  // SELECT of the whole table
 Result<void> count_rows(pg::Connection& connection, DumpedTable& table);
 
