@@ -49,7 +49,7 @@ def program(name: str) -> pathlib.Path:
 def events(options) -> list:
     rows = []
     for producers in (1, 8, 64, 1024):
-        out = subprocess.run([program("bench_audit"), "events", options.folder, str(producers), str(int(options.seconds * 1000)),
+        out = subprocess.run([program("bench_audit"), "events", f"{options.folder}/events-{producers}", str(producers), str(int(options.seconds * 1000)),
                               str(options.rounds)], check=True, capture_output=True, text=True).stdout
         rounds = [json.loads(line) for line in out.splitlines()]
         for line in rounds:
