@@ -44,7 +44,11 @@ class ExtraNode:
         self.url = f"https://127.0.0.1:{self.port}"
         self.log = open(original.with_name("extra.log"), "w+")
         self.process = subprocess.Popen([str(binary()), "serve", "--config", str(self.config)], stdout=self.log, stderr=self.log)
-        wait_until(lambda: self.process.poll() is not None or regions.get(self.url + "/readyz")[0] == 200, 20, "the extra node is ready")
+        try:
+            wait_until(lambda: self.process.poll() is not None or regions.get(self.url + "/readyz")[0] == 200, 60, "the extra node is ready")
+        except AssertionError:
+            self.stop()  # the next one would find its log in use
+            raise
         assert self.process.poll() is None, pathlib.Path(self.log.name).read_text()
 
     def stop(self):
