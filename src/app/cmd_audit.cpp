@@ -1,4 +1,5 @@
 // domicile audit list|tail|show|export: reads a log, also while its node writes to it.
+#include <chrono>
 #include <cstdio>
 #include <deque>
 #include <filesystem>
@@ -11,8 +12,6 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/inotify.h>
-#include <unistd.h>
 
 #include "app/audit_acts.h"
 #include "app/audit_view.h"
@@ -24,6 +23,7 @@
 #include "audit/event_reader.h"
 #include "audit/log_reader.h"
 #include "base/encoding.h"
+#include "base/folder_watch.h"
 #include "crypto/sha256.h"
 
 namespace domicile::app {
@@ -136,23 +136,6 @@ Result<std::uint64_t> tail_begin(audit::LogReader& reader, const AuditArguments&
   return begin;
 }
 
-// Wakes when something in the folder was written.
-class FolderWatch {
- public:
-  explicit FolderWatch(const std::filesystem::path& folder) : fd_(::inotify_init1(IN_CLOEXEC)) {
-    (void)::inotify_add_watch(fd_, folder.c_str(), IN_MODIFY | IN_CREATE | IN_MOVED_TO);
-  }
-  FolderWatch(const FolderWatch&) = delete;
-  ~FolderWatch() { ::close(fd_); }
-  bool wait() const {
-    char events[4096];
-    return ::read(fd_, events, sizeof events) > 0;
-  }
-
- private:
-  int fd_;
-};
-
 Result<int> tail(AuditArguments arguments, const Cli& cli) {
   TRY(finish(arguments));
   const LogView view = TRY(LogView::of(arguments.log));
@@ -173,7 +156,7 @@ Result<int> tail(AuditArguments arguments, const Cli& cli) {
     if (!entries.empty()) continue;
     if (!arguments.follow) return 0;
     std::fflush(stdout);
-    if (!watch.wait()) return fail(Code::unavailable, "the log's folder cannot be watched");
+    (void)watch.changed_before(std::chrono::steady_clock::now() + std::chrono::seconds(1));
   }
 }
 

@@ -9,13 +9,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <poll.h>
 #include <pwd.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder_watch.h"
 #include "base/log.h"
 #include "crypto/random.h"
 
@@ -66,31 +65,6 @@ Result<std::string> parse_answer(const std::string& text) {
   }
   return std::unexpected(std::move(error));
 }
-
-// Tells that names in a folder changed.
-class FolderWatch {
- public:
-  explicit FolderWatch(const fs::path& folder) : fd_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
-    if (fd_ >= 0) ::inotify_add_watch(fd_, folder.c_str(), IN_CREATE | IN_MOVED_TO);
-  }
-  FolderWatch(const FolderWatch&) = delete;
-  FolderWatch& operator=(const FolderWatch&) = delete;
-  ~FolderWatch() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  bool changed_before(std::chrono::steady_clock::time_point end) const {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    pollfd change{.fd = fd_, .events = POLLIN, .revents = 0};
-    if (left.count() <= 0 || ::poll(&change, 1, static_cast<int>(left.count())) == 0) return false;
-    std::array<char, 4096> ignored{};
-    (void)!::read(fd_, ignored.data(), ignored.size());
-    return true;
-  }
-
- private:
-  const int fd_;
-};
 
 struct Waiting {
   LogAct act;
