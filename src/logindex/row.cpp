@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <chrono>
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <simdjson.h>
 
 #include "audit/json_text.h"
+#include "base/ip_address.h"
 
 namespace domicile::logindex {
 namespace {
@@ -74,14 +74,6 @@ std::string time_text(std::int64_t ms) {  // 0 to kLastMs
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
                      clock.subseconds().count());
-}
-
-bool is_address(std::string_view text) {
-  if (text.size() > 45) return false;
-  const std::string whole(text);
-  unsigned char bytes[16];
-  return ::inet_pton(AF_INET, whole.c_str(), bytes) == 1 ||
-         ::inet_pton(AF_INET6, whole.c_str(), bytes) == 1;
 }
 
 // Written anew: jsonb refuses the escape of NUL, which JSON allows.
@@ -165,7 +157,7 @@ RowFacts append_row(std::string& out, std::int64_t log, std::uint64_t sequence,
   row.personal(actor);
   row.text(text_at(document, "/actor/user/groups/0/name"));
   row.personal(text_at(document, "/unmapped/details/subject"));
-  row.text(is_address(ip) ? ip : "");
+  row.text(is_ip_address(ip) ? ip : "");
   row.text(operation);
   row.text(resource_of(document));
   row.text(

@@ -5,10 +5,11 @@
 #include <charconv>
 #include <set>
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <simdjson.h>
+
+#include "base/ip_address.h"
 
 namespace domicile::trail {
 namespace {
@@ -68,14 +69,6 @@ Activity activity_of(std::string_view name, bool read_only) {
     if (name.starts_with(verb)) return Activity::remove;
   }
   return Activity::update;
-}
-
-bool is_address(std::string_view text) {
-  if (text.size() > 45) return false;
-  const std::string whole(text);
-  unsigned char bytes[16];
-  return ::inet_pton(AF_INET, whole.c_str(), bytes) == 1 ||
-         ::inet_pton(AF_INET6, whole.c_str(), bytes) == 1;
 }
 
 // The first that is there: what the act was done to.
@@ -177,14 +170,14 @@ std::optional<Event> cloud_event(std::string_view text, WallTime now) {
   const auto principal = text_at(record, "/userIdentity/principalId");
   event.actor = domain::UserId(std::string(arn.empty() ? principal : arn));
   const auto address = text_at(record, "/sourceIPAddress");
-  if (is_address(address)) event.source_ip = std::string(address);
+  if (is_ip_address(address)) event.source_ip = std::string(address);
   const auto region = text_at(record, "/awsRegion");
   event.details = {{"source", "cloudtrail"}};
   add_detail(event, "event_source", source);
   add_detail(event, "aws_region", region);
   add_detail(event, "user_type", text_at(record, "/userIdentity/type"));
   add_detail(event, "recipient_account", text_at(record, "/recipientAccountId"));
-  if (!is_address(address)) add_detail(event, "called_by", address);
+  if (!is_ip_address(address)) add_detail(event, "called_by", address);
   std::set<std::string> regions;
   Element parameters;
   if (record.at_pointer("/requestParameters").get(parameters) == simdjson::SUCCESS) {

@@ -1,7 +1,6 @@
 #include "trail/cloudtrail_folder.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 
 #include "base/encoding.h"
 #include "crypto/sha256.h"
+#include "trail/position_line.h"
 #include "trail/record_splitter.h"
 
 namespace domicile::trail {
@@ -66,14 +66,6 @@ bool wanted(const std::filesystem::path& path) {
          !path.string().contains("CloudTrail-Digest");
 }
 
-std::optional<std::uint64_t> take(std::string_view& line) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(line.begin(), line.end(), value);
-  if (error != std::errc{} || end == line.end() || *end != ' ') return std::nullopt;
-  line.remove_prefix(static_cast<std::size_t>(end - line.begin()) + 1);
-  return value;
-}
-
 }  // namespace
 
 std::string to_line(const CloudFile& file) {
@@ -92,7 +84,7 @@ Result<CloudFileIndex> parse_cloud_index(std::string_view text) {
     if (blank == 64 && from_hex(line.substr(0, 64)) && index.read.size() < kFilesMax) {
       file.sha256 = line.substr(0, 64);
       line.remove_prefix(65);
-      const auto size = take(line), changed = take(line);
+      const auto size = take_number(line), changed = take_number(line);
       if (size && changed && !line.empty()) {
         file.size = *size;
         file.changed_ns = static_cast<std::int64_t>(*changed);

@@ -1,7 +1,6 @@
 #include "trail/log_folder.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include <fcntl.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "crypto/sha256.h"
+#include "trail/position_line.h"
 
 namespace domicile::trail {
 namespace {
@@ -53,14 +53,6 @@ std::optional<LogForm> form_of(std::string_view name) {
   if (name.ends_with(".json")) return LogForm::json;
   if (name.ends_with(".csv")) return LogForm::csv;
   return std::nullopt;
-}
-
-std::optional<std::uint64_t> take_number(std::string_view& line) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(line.begin(), line.end(), value);
-  if (error != std::errc{} || end == line.end() || *end != ' ') return std::nullopt;
-  line.remove_prefix(static_cast<std::size_t>(end - line.begin()) + 1);
-  return value;
 }
 
 }  // namespace

@@ -8,6 +8,8 @@ import socket
 import ssl
 import subprocess
 
+import pytest
+
 from support.door_load import Load
 from support.domicile import domicile
 from support.extra_node import ExtraNode
@@ -140,3 +142,16 @@ def served_name(door) -> str:
     with context.wrap_socket(raw) as connection:
         pem = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True))
     return subprocess.run(["openssl", "x509", "-noout", "-subject"], input=pem, text=True, capture_output=True).stdout
+
+
+@pytest.fixture(scope="module")
+def regions():
+    """For tests to import: regions with one school, of the module's own."""
+    local = one_school()
+    yield local
+    local.drop()
+
+
+@pytest.fixture(scope="module")
+def token(regions):
+    return reader_token(regions)

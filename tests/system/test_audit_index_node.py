@@ -9,16 +9,9 @@ import pytest
 from support.extra_node import ExtraNode
 from support.local_regions import wait_until
 from support.log_index import Index, run
-from support.serving import one_school, reader_token
+from support.serving import reader_token, regions  # noqa: F401 (fixtures)
 
 REGION = "ca-central-1"
-
-
-@pytest.fixture(scope="module")
-def regions():
-    local = one_school()
-    yield local
-    local.drop()
 
 
 @pytest.fixture(scope="module")

@@ -13,19 +13,7 @@ import pytest
 from support.domicile import binary, domicile
 from support.local_regions import LocalRegions, wait_until
 from support.postgres import free_port
-from support.serving import REGION, Serving, one_school, reader_token, target
-
-
-@pytest.fixture(scope="module")
-def regions():
-    local = one_school()
-    yield local
-    local.drop()
-
-
-@pytest.fixture(scope="module")
-def token(regions):
-    return reader_token(regions)
+from support.serving import REGION, Serving, regions, target, token  # noqa: F401 (fixtures)
 
 
 def audit(*arguments, check=True):

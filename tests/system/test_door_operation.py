@@ -11,19 +11,7 @@ import pytest
 from support.door_load import assert_exact, seen
 from support.http_door import read_answer
 from support.local_regions import wait_until
-from support.serving import MORE, ROUTES, Serving, new_certificate, one_school, reader_token, served_name, target
-
-
-@pytest.fixture(scope="module")
-def regions():
-    local = one_school()
-    yield local
-    local.drop()
-
-
-@pytest.fixture(scope="module")
-def token(regions):
-    return reader_token(regions)
+from support.serving import MORE, ROUTES, Serving, new_certificate, regions, served_name, target, token  # noqa: F401 (fixtures)
 
 
 @pytest.fixture

@@ -10,14 +10,7 @@ from support.domicile import binary, domicile, domicile_json
 from support.extra_node import ExtraNode
 from support.local_regions import wait_until
 from support.receivers import Webhook, new_secret
-from support.serving import REGION, one_school
-
-
-@pytest.fixture(scope="module")
-def regions():
-    local = one_school()
-    yield local
-    local.drop()
+from support.serving import REGION, regions  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")
