@@ -18,19 +18,24 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     event.operation = bytes.substr(0, i * 7);
     event.request_id = bytes;
     event.details = {{bytes.substr(0, 3), bytes}};
-    for (const auto& record : audit::to_ocsf(event)) audit::append_line(file, record, i, 1);
+    for (auto& record : audit::to_ocsf(event)) {
+      if (i % 2 == 0) record.sealed = "sealed";
+      audit::append_line(file, record, i, 1);
+    }
   }
   file += bytes;
   std::uint64_t expected = 1;
-  const auto scan =
-      audit::scan_segment(file, 1, [&](const audit::LineFrame& frame, std::string_view line) {
+  const auto scan = audit::scan_segment(
+      file, 1, [&](const audit::LineFrame& frame, std::string_view line, std::string_view sealed) {
         CHECK(frame.sequence == expected++);
         CHECK(audit::parse_line(line).has_value());
+        CHECK(sealed.find('"') == sealed.npos || frame.sequence > genuine);
         (void)audit::facts_of(line);
       });
   CHECK(scan.valid_bytes <= file.size() && scan.next_sequence == expected && expected > genuine);
   CHECK((scan.tail == audit::Tail::clean) == (scan.valid_bytes == file.size()));
   (void)audit::facts_of(bytes);
   (void)audit::parse_segment_name(bytes);
+  (void)audit::parse_sealed_line(bytes);
   return 0;
 }
