@@ -73,9 +73,11 @@ void LogPublisher::publish() {
     const std::uint64_t durable = durable_;
     lock.unlock();
     Result<std::string> note;
+    std::uint64_t size = 0;
     {
       const std::lock_guard integrating(integrator_mutex_);
       note = integrator_.advance(durable);
+      size = integrator_.published();
     }
     if (note && !note->empty() && options_.on_checkpoint) options_.on_checkpoint(*note);
     lock.lock();
@@ -85,7 +87,7 @@ void LogPublisher::publish() {
       return;
     }
     state_.error.clear();
-    state_.size = integrator_.published();
+    state_.size = size;
     state_.behind_since = durable_ > state_.size ? options_.clock->now() : WallTime{};
   }
 }
