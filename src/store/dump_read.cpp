@@ -163,7 +163,9 @@ std::string from_of(const DumpedTable& table) {
   const std::string from = (table.partitioned ? "" : "ONLY ") + quoted(table.name);
   if (!is_outbox(table.name)) return from;
   // The right to read that this transaction grants itself is noted there, and will never have been.
-  return from + " WHERE xmin::text <> pg_catalog.pg_current_xact_id()::xid::text";
+  return from +
+         " WHERE xmin::text IS DISTINCT FROM "
+         "pg_catalog.pg_current_xact_id_if_assigned()::xid::text";
 }
 
 std::string quoted_columns(const DumpedTable& table) {

@@ -130,7 +130,7 @@ def test_every_context_that_was_given_or_refused_is_an_event(regions):
     contexts.context(jobs.Ticket(OWN, 1))
     with pytest.raises(dom.ContextRefused):
         source(regions, lambda o: (f"worker-{OWN}", secret(regions, f"worker-{OWN}"))).context(jobs.Ticket(OTHER, 1))
-    done = domicile("--output", "json", "audit", "list", regions.region("ca-central-1")["audit"])
+    done = domicile("--output", "json", "audit", "list", "--config", regions.region("ca-central-1")["node_config"], "--open")
     issued = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("api", {}).get("operation") == "context.issue"]
     assert {"Success", "Failure"} <= {line["status"] for line in issued}
     assert any(line.get("actor", {}).get("user", {}).get("uid") == f"worker-{OWN}" for line in issued)
