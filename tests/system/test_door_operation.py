@@ -37,8 +37,12 @@ def test_a_drain_under_load_loses_nothing_and_exits_0(serving):
     assert read_answer(kept).status == 200
     door.node.process.send_signal(signal.SIGTERM)
     wait_until(lambda: "stopping:" in door.log(), 10, "it says that it stops")
-    kept.sendall(door.request("/readyz"))
-    answer = read_answer(kept)
+
+    def told():  # it says so before its loops know
+        kept.sendall(door.request("/readyz"))
+        answer = read_answer(kept)
+        return answer if "connection" in answer.fields else None
+    answer = wait_until(told, 10, "the kept connection is told to close")
     assert (answer.status, answer.body, answer.fields["connection"]) == (503, b"draining\n", "close")
     load.join()  # each client was told to close, and then found nobody
     assert load.refused == 6
