@@ -243,11 +243,14 @@ Result<void> Ledger::Impl::append(const std::vector<Pending>& batch) {
 
 void Ledger::Impl::write(std::vector<Pending> batch) {
   std::vector<Pending> ordinary;
-  if (!reserve_.ordinary_events()) ordinary = take_ordinary(batch);
+  const bool room = reserve_.ordinary_events();
+  publisher_->hold(!room);
+  if (!room) ordinary = take_ordinary(batch);
   const std::uint64_t first = writer_.next_sequence();
   auto written = append(batch);
   const bool full = !written && written.error().code == Code::unavailable;
   if (full && std::ranges::any_of(batch, &Pending::administrative) && reserve_.spend()) {
+    publisher_->hold(true);
     ordinary = take_ordinary(batch);
     written = append(batch);
   }

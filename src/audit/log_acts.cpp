@@ -76,7 +76,6 @@ Result<LogActs::Done> LogActs::erase(const LogAct& act) {
   const std::uint64_t count = act.person.empty()
                                   ? TRY(vault_.keys().erase_organization(act.organization))
                                   : TRY(vault_.keys().erase_person(act.organization, act.person));
-  if (options_.on_erased) options_.on_erased(act.organization, act.person);
   Done done{.operation = "log.erased", .resource = act.person.empty() ? "organization" : "person"};
   done.details = {{"keys_destroyed", std::to_string(count)}};
   if (!act.person.empty()) {

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -25,9 +24,6 @@ struct LogActsOptions {
   std::filesystem::path key_directory;  // log_keys.h; legal holds stand there as well
   std::string origin;                   // of the log's keys
   unsigned retention_days = 0;          // the policy; 0: everything is kept
-  // After keys were destroyed: what was derived from the log must forget as well. `person` empty:
-  // all of the organization.
-  std::function<void(std::string_view organization, std::string_view person)> on_erased;
 };
 
 class LogActs {

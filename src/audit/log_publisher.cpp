@@ -69,7 +69,7 @@ void LogPublisher::run() {
 
 void LogPublisher::publish() {
   std::unique_lock lock(mutex_);
-  while (durable_ > state_.size) {
+  while (durable_ > state_.size && !held_) {
     const std::uint64_t durable = durable_;
     lock.unlock();
     Result<std::string> note;

@@ -4,6 +4,7 @@
 // Thread-safe. Destruction publishes what is left.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -37,6 +38,8 @@ class LogPublisher {
 
   // Everything up to `sequence` is durable in the write-ahead log.
   void durable(std::uint64_t sequence);
+  // While held nothing is published: on a full disk the space that is left is not for tiles.
+  void hold(bool held) { held_ = held; }
   Result<void> publish_witnessed(std::uint64_t size, const std::string& note);
   Result<void> sign_with(LogKeys keys);
   State state() const;
@@ -55,6 +58,7 @@ class LogPublisher {
   std::uint64_t durable_ = 0;
   State state_;
   bool stopping_ = false;
+  std::atomic<bool> held_ = false;
   std::thread thread_;
 };
 

@@ -3,7 +3,6 @@
 import json
 import pathlib
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -11,8 +10,8 @@ import urllib.request
 
 import pytest
 from support.domicile import binary, domicile
-from support.local_regions import LocalRegions, wait_until
-from support.postgres import free_port
+from support.http_door import read_answer
+from support.local_regions import wait_until
 from support.serving import REGION, Serving, regions, target, token  # noqa: F401 (fixtures)
 
 
@@ -85,7 +84,6 @@ def test_kill_nine_leaves_a_log_that_verifies_and_holds_every_strict_answer(regi
             node.process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + 1.5
             with serving.connect() as connection:
-                from support.http_door import read_answer
                 while time.monotonic() < deadline:
                     connection.sendall(serving.request(target(answered)))
                     assert read_answer(connection).status == 200
